@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.snapshot import Terminated, Waiting
+from bluegreen.domain.stack import Slot
 
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Container, Pod, Snapshot, Workload
-    from bluegreen.domain.stack import Slot
 
 FATAL_REASONS = frozenset({"ContainerCannotRun", "ErrImageNeverPull", "InvalidImageName"})
 """Waiting or terminated for one of these: the next try cannot end differently."""
