@@ -37,6 +37,9 @@ class Clock(Protocol):
     def wait(self, *, until: Instant) -> None:
         """Return at ``until``. Raises Interrupted when the process is told to stop meanwhile."""
 
+    def raise_if_interrupted(self) -> None:
+        """Raise Interrupted, once, when the process was told to stop since the last call."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
@@ -200,26 +203,3 @@ class Metrics(Protocol):
 
     def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
         """All counters of the pods in the snapshot. Never raises for a pod that cannot be read: that is a gap."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
-    """What contacts are told."""
-
-    title: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """Whether a notice went out, and why not."""
-
-    sent: bool
-    detail: str = ""
-
-
-class Notifier(Protocol):
-    """Tells the contacts. Never fails a release."""
-
-    def send(self, notice: Notice, *, until: Instant) -> Delivery:
-        """Send it, or say why not."""

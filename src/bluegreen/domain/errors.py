@@ -22,7 +22,10 @@ Each error says what happened, where, and what to do: ``str(error)`` is one line
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from bluegreen.domain.health import Cause
 
 
 class ExitCode(IntEnum):
@@ -78,9 +81,14 @@ class AppFileError(UsageError):
 
 
 class ReleaseFailed(BluegreenError):
-    """The release ended before the switch."""
+    """The release ended before the switch. ``cause``: what made its slot bad, when that is known."""
 
     exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, cause: Cause | None = None, mend: str = "") -> None:
+        """As BluegreenError, with the cause for the record."""
+        super().__init__(message, mend=mend)
+        self.cause = cause
 
 
 class ReleaseTimedOut(ReleaseFailed):

@@ -20,7 +20,7 @@ VERSION = 1
 
 
 class Phase(StrEnum):
-    """The specification's six phases, in its order."""
+    """The specification's six phases, in its order; then what only a failed release does."""
 
     DETECT = "detect"
     DEPLOY = "deploy"
@@ -28,6 +28,8 @@ class Phase(StrEnum):
     SWITCH = "switch"
     OBSERVE = "observe"
     RETIRE = "retire"
+    RESTORE = "restore"
+    """The failed slot's previous images are put back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

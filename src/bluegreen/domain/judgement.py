@@ -8,13 +8,13 @@ bad in every fifth window of 50 requests (true share 0.5 %).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from math import exp, lgamma, log, log1p
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.reading import Reading, Tally, Timing, arrived, tally
-from bluegreen.domain.stack import Limits, Seconds, Slot
+from bluegreen.domain.stack import Limits, Slot
 
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Pod, Snapshot
@@ -74,7 +74,6 @@ class Window:
     now: Reading
     at_switch: Snapshot
     live: Snapshot
-    elapsed: Seconds = field(default=0.0)
 
 
 def hard_triggers(window: Window) -> tuple[Finding, ...]:

@@ -17,7 +17,7 @@ from bluegreen.domain.routing import Move
 from bluegreen.domain.stack import Seconds, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 class RunKind(StrEnum):
@@ -249,6 +249,28 @@ def _step(run: Run, body: Body) -> Run:
             return run
 
 
+def put_back(plan: Plan, runs: Iterable[Run]) -> Plan:
+    """The plan with a previous content of its slot that is worth putting back.
+
+    What a failed run left in the slot is not: then it is what that run itself would have put back.
+    """
+    known = {run.id: run for run in runs}
+    previous = plan.previous
+    while previous is not None and (left := known.get(previous.revision)) is not None and _left_bad(left):
+        previous = left.plan.previous if left.plan is not None else None
+    return replace(plan, previous=previous)
+
+
+def _left_bad(run: Run) -> bool:
+    return run.outcome is None or run.outcome in {
+        Outcome.FAILED,
+        Outcome.TIMED_OUT,
+        Outcome.ROLLED_BACK,
+        Outcome.INTERRUPTED,
+        Outcome.ABANDONED,
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Back:
     """Where a rollback leads: to ``slot``, taking back the run ``of``."""
@@ -265,7 +287,7 @@ class NoWayBack:
     settled: bool
 
 
-def way_back(runs: Sequence[Run], *, serving: Slot | None) -> Back | NoWayBack:
+def way_back(runs: Iterable[Run], *, serving: Slot | None) -> Back | NoWayBack:
     """Which slot was active before, by the newest run first. ``serving``: the slot of all routes; None: split.
 
     A rollback's target is never the thing that just failed: after a rollback, by itself or by hand, there is nothing
