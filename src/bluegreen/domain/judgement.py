@@ -14,6 +14,7 @@ from math import exp, lgamma, log, log1p
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.reading import Reading, Tally, Timing, arrived, tally
+from bluegreen.domain.snapshot import Running
 from bluegreen.domain.stack import Limits, Slot
 
 if TYPE_CHECKING:
@@ -112,16 +113,22 @@ def _crashes(window: Window) -> list[tuple[str, str]]:
     return [
         ("crash", f"{pod.service}: pod {name} {_how_it_ended(later.get(name))}")
         for name, pod in earlier.items()
-        if name not in later or later[name].restarts > pod.restarts
+        if _has_crashed(pod, later.get(name))
     ]
+
+
+def _has_crashed(before: Pod, now: Pod | None) -> bool:
+    """A pod that was ready has crashed when it is gone, was started again, or does not run."""
+    if now is None or now.restarts > before.restarts:
+        return True
+    return any(not isinstance(container.state, Running) for container in now.containers)
 
 
 def _how_it_ended(pod: Pod | None) -> str:
     if pod is None:
         return "is gone"
     ended = next((container.last for container in pod.containers if container.last is not None), None)
-    code = f" with exit code {ended.exit_code}" if ended is not None else ""
-    return f"ended{code} and was started again"
+    return f"ended with exit code {ended.exit_code}" if ended is not None else "ended"
 
 
 def _no_ready_pod(window: Window) -> list[tuple[str, str]]:

@@ -45,6 +45,26 @@ def nothing_to_do(tools: Tools, plan: Plan) -> ExitCode:
     return ExitCode.OK
 
 
+def dry_run_done(tools: Tools, plan: Plan) -> ExitCode:
+    """End a dry run."""
+    unfinished = next(tools.runs(), None)
+    details = []
+    if unfinished is not None and unfinished.outcome is None:
+        details.append(f"{unfinished.id} never ended: a deploy ends it first")
+    tools.emit(
+        Summary(
+            run=plan.release,
+            outcome=None,
+            headline="dry run: nothing was changed",
+            details=tuple(details),
+            way_back="",
+            took=0.0,
+            exit_code=ExitCode.OK,
+        )
+    )
+    return ExitCode.OK
+
+
 def summarise(
     tools: Tools, plan: Plan, ended: Ended, *, started: Instant, warm: bool, error: BluegreenError | None = None
 ) -> ExitCode:

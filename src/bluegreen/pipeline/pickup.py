@@ -1,7 +1,7 @@
 """What a killed run left: found by the fold of its journal, and ended before anything new begins.
 
-Before its first write to a route, users saw nothing: it is recorded as abandoned. In the middle of the switch, or of the
-way back, users are brought to the slot that was active. After the switch the observation window is watched again, from
+Before its first write to a route, users saw nothing: it is recorded as abandoned. In the middle of the switch, or of
+the way back, users are brought to the slot that was active. After the switch the observation window is watched again, from
 its start: what was not proven is not assumed.
 """
 
@@ -13,25 +13,26 @@ from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.events import Note
 from bluegreen.domain.release import Ended, Outcome, Run, RunKind
 from bluegreen.pipeline.back import go_back
-from bluegreen.pipeline.switch import arrive
 
 if TYPE_CHECKING:
     from bluegreen.domain.plan import Plan
+    from bluegreen.domain.routing import Move
     from bluegreen.domain.snapshot import Snapshot
-    from bluegreen.domain.stack import Instant, Slot
-    from bluegreen.pipeline.switch import Switched
+    from bluegreen.domain.stack import Slot
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip
 
 
-class Finish(Protocol):
-    """How a release goes on once its slot serves (release.finish; passed in, for the two need each other)."""
+class Resume(Protocol):
+    """How a release goes on once its slot serves (release.resume; passed in, for the two need each other)."""
 
-    def __call__(self, tools: Tools, plan: Plan, switched: Switched, *, started: Instant, grip: Grip) -> ExitCode:
-        """Observe and end it."""
+    def __call__(
+        self, tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip
+    ) -> ExitCode:
+        """Confirm, observe and end it."""
 
 
-def pick_up(tools: Tools, *, grip: Grip, finish: Finish) -> ExitCode | None:
+def pick_up(tools: Tools, *, grip: Grip, resume: Resume) -> ExitCode | None:
     """End the newest run if it never ended. None: there was none; else the exit code of its end."""
     run = next(tools.runs(), None)
     if run is None or run.outcome is not None:
@@ -40,7 +41,7 @@ def pick_up(tools: Tools, *, grip: Grip, finish: Finish) -> ExitCode | None:
         return _end_rollback(tools, run, grip=grip)
     if run.plan is None or not run.moves:
         return _abandon(tools, run, why="it was stopped before the switch; users saw nothing")
-    return _end_release(tools, run, run.plan, grip=grip, finish=finish)
+    return _end_release(tools, run, run.plan, grip=grip, resume=resume)
 
 
 def _abandon(tools: Tools, run: Run, *, why: str) -> ExitCode:
@@ -62,7 +63,7 @@ def _bring_back(tools: Tools, run: Run, slot: Slot, *, why: str, grip: Grip) -> 
     return ExitCode.OK
 
 
-def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, finish: Finish) -> ExitCode:
+def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, resume: Resume) -> ExitCode:
     snapshot = tools.snapshot()
     slots = {route.slot for route in snapshot.routes}
     if slots == {plan.active} and not run.back:
@@ -71,11 +72,4 @@ def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, finish: Fini
         tools.emit(Note(text=f"{run.id} was stopped in the middle of its switch: users go back to {plan.active}"))
         return _bring_back(tools, run, plan.active, why="it was stopped in the middle of the switch", grip=grip)
     tools.emit(Note(text=f"{run.id} was stopped in its observation window: {plan.target} is watched again"))
-    return _watch_again(tools, run, plan, snapshot, grip=grip, finish=finish)
-
-
-def _watch_again(tools: Tools, run: Run, plan: Plan, snapshot: Snapshot, *, grip: Grip, finish: Finish) -> ExitCode:
-    started = tools.clock.now()
-    before = tools.metrics.read(snapshot, until=tools.limit())
-    switched = arrive(tools, plan, moves=run.moves, before=before, at_switch=snapshot, started=started)
-    return finish(tools, plan, switched, started=started, grip=grip)
+    return resume(tools, plan, moves=run.moves, snapshot=snapshot, grip=grip)

@@ -24,19 +24,22 @@ from bluegreen.domain.release import Began, Ended, Outcome, RunKind
 from bluegreen.pipeline.back import go_back, restore
 from bluegreen.pipeline.deploy import deploy
 from bluegreen.pipeline.detect import detect
-from bluegreen.pipeline.ending import nothing_to_do, summarise
+from bluegreen.pipeline.ending import dry_run_done, nothing_to_do, summarise
 from bluegreen.pipeline.observe import observe
 from bluegreen.pipeline.pickup import pick_up
 from bluegreen.pipeline.retire import retire
-from bluegreen.pipeline.switch import switch
+from bluegreen.pipeline.switch import arrive, switch
 from bluegreen.pipeline.validate import validate
 from bluegreen.ports import Cover, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bluegreen.domain.health import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
+    from bluegreen.domain.routing import Move
+    from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant
     from bluegreen.pipeline.switch import Switched
     from bluegreen.pipeline.tools import Tools
@@ -47,8 +50,7 @@ def release(tools: Tools, *, images: Mapping[str, ImageReference], options: Opti
     """Release these images. Raises BluegreenError only when nothing was changed; every other end is a Summary."""
     run = tools.new_id("r")
     if dry_run:
-        detect(tools, images=images, options=options, run=run, dry_run=True)
-        return ExitCode.OK
+        return dry_run_done(tools, detect(tools, images=images, options=options, run=run, dry_run=True))
     purpose = Purpose(kind=RunKind.RELEASE, run=run, who=tools.who)
     grip = tools.lock.take(purpose, until=tools.clock.now())
     try:
@@ -58,7 +60,7 @@ def release(tools: Tools, *, images: Mapping[str, ImageReference], options: Opti
 
 
 def _locked(tools: Tools, *, images: Mapping[str, ImageReference], options: Options, run: str, grip: Grip) -> ExitCode:
-    found = pick_up(tools, grip=grip, finish=finish)
+    found = pick_up(tools, grip=grip, resume=resume)
     if found is not None and found is not ExitCode.OK:
         return found
     plan = detect(tools, images=images, options=options, run=run, dry_run=False)
@@ -78,12 +80,28 @@ def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
     try:
         switched = switch(tools, plan, ready=ready, grip=grip)
     except BluegreenError as error:
+        end = _end_after if _has_left(tools, plan) else _end_before
+        return end(tools, plan, error, started=started, grip=grip)
+    return _finish(tools, plan, switched, started=started, grip=grip)
+
+
+def _has_left(tools: Tools, plan: Plan) -> bool:
+    """Whether a write to a route was announced: users may have left the active slot."""
+    return any(run.id == plan.release and run.moves for run in tools.runs())
+
+
+def resume(tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip) -> ExitCode:
+    """Take up a release that was killed after its switch: confirm again, observe again, end it."""
+    started = tools.clock.now()
+    try:
+        before = tools.metrics.read(snapshot, until=tools.limit())
+        switched = arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
+    except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
-    return finish(tools, plan, switched, started=started, grip=grip)
+    return _finish(tools, plan, switched, started=started, grip=grip)
 
 
-def finish(tools: Tools, plan: Plan, switched: Switched, *, started: Instant, grip: Grip) -> ExitCode:
-    """Observe a slot that serves already, and end the release. Also where a killed run is picked up."""
+def _finish(tools: Tools, plan: Plan, switched: Switched, *, started: Instant, grip: Grip) -> ExitCode:
     try:
         judgement = observe(tools, plan, switched)
         _heed(judgement)
