@@ -169,6 +169,9 @@ def test_error_share_is_a_percentage_or_a_fraction(tmp_path: Path, share: str, e
     assert app.stack.limits.error_share == pytest.approx(expected)
 
 
+PORT = "services[1].port must be a whole number from 1 up to 65535, but is "
+REPLICAS = "services[1].replicas must be a whole number from 1 up to 1000, but is "
+NAME = " must be a name of lower-case letters, digits and dashes, at most 57 characters long, but is "
 SHARE = "limits.error_share must be a number above 0 below 1 or a percentage such as 1%, but is "
 
 REFUSALS = {
@@ -228,51 +231,49 @@ REFUSALS = {
     "port out of range": (
         SHORT.replace("8000", "70000"),
         5,
-        "services[1].port must be a whole number from 1 up to 65535, but is the number 70000",
+        PORT + "the number 70000",
         "",
     ),
     "port in quotes": (
         SHORT.replace("8000", "'8000'"),
         5,
-        "services[1].port must be a whole number from 1 up to 65535, but is the text '8000'",
+        PORT + "the text '8000'",
         "",
     ),
     "port with protocol": (
         SHORT.replace("8000", "8080:tcp"),
         5,
-        "services[1].port must be a whole number from 1 up to 65535, but is the text '8080:tcp'",
+        PORT + "the text '8080:tcp'",
         "",
     ),
     "port to base 60": (
         SHORT.replace("8000", "80:30"),
         5,
-        "services[1].port must be a whole number from 1 up to 65535, "
-        "but is 80:30, which YAML may read as something else",
+        PORT + "80:30, which YAML may read as something else",
         "",
     ),
     "octal": (
         SHORT.replace("8000", "0100"),
         5,
-        "services[1].port must be a whole number from 1 up to 65535, but is 0100, which YAML may read as something else",
+        PORT + "0100, which YAML may read as something else",
         "",
     ),
     "a fraction of a port": (
         SHORT.replace("8000", "80.5"),
         5,
-        "services[1].port must be a whole number from 1 up to 65535, but is the number 80.5",
+        PORT + "the number 80.5",
         "",
     ),
     "no replicas": (
         SHORT + "    replicas: 0\n",
         7,
-        "services[1].replicas must be a whole number from 1 up to 1000, but is the number 0",
+        REPLICAS + "the number 0",
         "",
     ),
     "digits without end": (
         SHORT + f"    replicas: {'9' * 5000}\n",
         7,
-        f"services[1].replicas must be a whole number from 1 up to 1000, but is {'9' * 5000}, "
-        "which YAML may read as something else",
+        fREPLICAS + "{'9' * 5000}, which YAML may read as something else",
         "",
     ),
     "negative limit": (
@@ -300,8 +301,7 @@ REFUSALS = {
     "a truth value for a name": (
         SHORT.replace("stack: shop", "stack: on"),
         1,
-        "stack must be a name of lower-case letters, digits and dashes, at most 57 characters long, "
-        "but is on, which YAML may read as something else",
+        "stack" + NAME + "on, which YAML may read as something else",
         'write it in quotes: "on"',
     ),
     "a truth value for a variable": (
@@ -331,15 +331,13 @@ REFUSALS = {
     "a name in capitals": (
         SHORT.replace("shop-api", "ShopApi"),
         3,
-        "services[1].name must be a name of lower-case letters, digits and dashes, at most 57 characters long, "
-        "but is the text 'ShopApi'",
+        "services[1].name" + NAME + "the text 'ShopApi'",
         "",
     ),
     "a name with a line break": (
         SHORT.replace("shop-api", '"api\\n"'),
         3,
-        "services[1].name must be a name of lower-case letters, digits and dashes, at most 57 characters long, "
-        "but is the text 'api\\n'",
+        "services[1].name" + NAME + "the text 'api\\n'",
         "",
     ),
     "a path without a slash": (

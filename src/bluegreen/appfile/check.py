@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from bluegreen.appfile.nodes import Key, Node, Scalar
 
+LONGEST_QUOTE = 60
+"""How much of a value an error repeats; its line says where the rest is."""
+
 Step = str | int
 At = tuple[Step, ...]
 
@@ -215,11 +218,15 @@ def _found(node: Node) -> str:
         case Leaf(value=None):
             return "empty"
         case Leaf(value=Ambiguous()):
-            return f"{node.text}, which YAML may read as something else"
+            return f"{_cut(node.text)}, which YAML may read as something else"
         case Leaf(value=str(text)):
-            return f"the text {text!r}"
+            return f"the text {_cut(text)!r}"
         case Leaf():
             return f"the number {node.text}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 def _where(at: At) -> str:
