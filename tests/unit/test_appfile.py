@@ -273,7 +273,7 @@ REFUSALS = {
     "digits without end": (
         SHORT + f"    replicas: {'9' * 5000}\n",
         7,
-        fREPLICAS + "{'9' * 5000}, which YAML may read as something else",
+        REPLICAS + f"{'9' * 60}..., which YAML may read as something else",
         "",
     ),
     "negative limit": (
