@@ -28,7 +28,7 @@ from bluegreen.pipeline.ending import dry_run_done, nothing_to_do, summarise
 from bluegreen.pipeline.observe import observe
 from bluegreen.pipeline.pickup import pick_up
 from bluegreen.pipeline.retire import retire
-from bluegreen.pipeline.switch import arrive, switch
+from bluegreen.pipeline.switch import switch, switch_again
 from bluegreen.pipeline.validate import validate
 from bluegreen.ports import Cover, Purpose
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from bluegreen.domain.health import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
-    from bluegreen.domain.routing import Move
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant
     from bluegreen.pipeline.switch import Switched
@@ -90,20 +89,24 @@ def _has_left(tools: Tools, plan: Plan) -> bool:
     return any(run.id == plan.release and run.moves for run in tools.runs())
 
 
-def resume(tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip) -> ExitCode:
-    """Take up a release that was killed after its switch: confirm again, observe again, end it."""
+def resume(tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
+    """Take up a release that was killed after its switch: mark the routes anew, confirm, observe, end it.
+
+    A judgement that is in the journal already stands; a window that was not judged is watched again.
+    """
     started = tools.clock.now()
     try:
-        before = tools.metrics.read(snapshot, until=tools.limit())
-        switched = arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
+        switched = switch_again(tools, plan, snapshot=snapshot, grip=grip)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
-    return _finish(tools, plan, switched, started=started, grip=grip)
+    return _finish(tools, plan, switched, judged=judged, started=started, grip=grip)
 
 
-def _finish(tools: Tools, plan: Plan, switched: Switched, *, started: Instant, grip: Grip) -> ExitCode:
+def _finish(
+    tools: Tools, plan: Plan, switched: Switched, *, judged: Judgement | None = None, started: Instant, grip: Grip
+) -> ExitCode:
     try:
-        judgement = observe(tools, plan, switched)
+        judgement = judged or observe(tools, plan, switched)
         _heed(judgement)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
