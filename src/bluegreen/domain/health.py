@@ -73,7 +73,7 @@ def judge(snapshot: Snapshot, slot: Slot, *, revision: str) -> Verdict:
     """Judge the slot by the pods of ``revision`` only: yesterday's crash loop must not doom today's release."""
     wants = []
     for workload in snapshot.slot_workloads(slot):
-        cause = _doom(workload)
+        cause = _doom(workload) if workload.revision == revision else None
         if cause is not None:
             return Doomed(cause)
         wants.extend(_missing(workload, revision))

@@ -111,9 +111,9 @@ def _finish(
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
     ended = _outcome(judgement, proved=switched.proved)
-    warm = not plan.options.scale_down_old or not _retired(tools, plan, switched, grip=grip)
+    warm, error = _retire(tools, plan, switched, grip=grip)
     _protect(tools, grip=grip)
-    return summarise(tools, plan, ended, started=started, warm=warm)
+    return summarise(tools, plan, ended, started=started, warm=warm, error=error)
 
 
 def _heed(judgement: Judgement) -> None:
@@ -130,14 +130,19 @@ def _outcome(judgement: Judgement, *, proved: bool) -> Ended:
     return Ended(outcome=Outcome.NOT_PROVEN, why="; ".join(missing))
 
 
-def _retired(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> bool:
-    """End the old slot; a failure here is told and leaves it as the way back: the release itself is good."""
+def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> tuple[bool, BluegreenError | None]:
+    """End the old slot if that was asked for. Whether it is still warm, and what kept it from being ended.
+
+    A failure here is told and no more: the release itself is good.
+    """
+    if not plan.options.scale_down_old:
+        return True, None
     try:
         retire(tools, plan, switched_at=switched.at, grip=grip)
     except BluegreenError as error:
         tools.emit(Warned(text=f"{plan.active} was not ended: {error}", mend=error.mend))
-        return False
-    return True
+        return True, error
+    return False, None
 
 
 def _protect(tools: Tools, *, grip: Grip) -> None:
