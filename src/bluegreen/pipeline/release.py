@@ -111,9 +111,9 @@ def _finish(
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
     ended = _outcome(judgement, proved=switched.proved)
-    warm, error = _retire(tools, plan, switched, grip=grip)
+    warm, kept = _retire(tools, plan, switched, grip=grip)
     _protect(tools, grip=grip)
-    return summarise(tools, plan, ended, started=started, warm=warm, error=error)
+    return summarise(tools, plan, ended, started=started, warm=warm, error=kept)
 
 
 def _heed(judgement: Judgement) -> None:
