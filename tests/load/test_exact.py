@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -89,9 +90,11 @@ def test_each_fault_on_a_kept_connection_is_counted_once_by_cause(kind: Kind) ->
     stale = sum(deed in IDLE_DEEDS for deed in script)
     requests = len(script) + stale + 30
     with Server(script) as server, Server(script) as twin:
-        result = run(plan_for(server, kind, connections=1, requests=requests, rate=60.0))
         witness = HttpWitness(twin.port, keep=True, contains=b"right", timeout=TIME_LIMIT, post=kind is Kind.POST)
-        witnessed = witness.ask(requests)
+        with ThreadPoolExecutor() as pool:
+            other = pool.submit(witness.ask, requests)
+            result = run(plan_for(server, kind, connections=1, requests=requests, rate=60.0))
+        witnessed = other.result()
     assert not server.script, "the run was too short for the script"
     expected = Counter(CAUSES[deed] for deed in script) + Counter({"reset_before_first_byte": stale})
     expected["none"] += requests - expected.total()
@@ -109,9 +112,11 @@ def test_each_fault_on_new_connections_is_counted_once_by_cause() -> None:
     deeds = {deed: cause for deed, cause in CAUSES.items() if deed not in IDLE_DEEDS}
     script = script_of(deeds, times=2)
     with Server(script) as server, Server(script) as twin:
-        result = run(plan_for(server, Kind.NEW, connections=0, requests=len(script), rate=200.0))
         witness = HttpWitness(twin.port, keep=False, contains=b"right", timeout=TIME_LIMIT)
-        witnessed = witness.ask(len(script))
+        with ThreadPoolExecutor() as pool:
+            other = pool.submit(witness.ask, len(script))
+            result = run(plan_for(server, Kind.NEW, connections=0, requests=len(script), rate=50.0))
+        witnessed = other.result()
     expected = Counter(CAUSES[deed] for deed in script)
     assert counted(result) == witnessed == expected
     assert server.connections == len(script), "a connection more than requests is a repeated request"

@@ -39,7 +39,7 @@ examples:
     python -m bluegreen.load http://127.0.0.1:8080/ --duration 60 --new 50 --bad-version v2.1.0 --slow-over 800
 
   fail a job when anything was lost, an error page that says 200 included:
-    python -m bluegreen.load http://127.0.0.1:8080/ --duration 10 --new 50 --contains new=hello --fail-on-loss
+    python -m bluegreen.load http://127.0.0.1:8080/ --duration 10 --new 50 --contains hello --fail-on-loss
 
 It stops by itself: at most 30 minutes, 5000 requests a second and 2000 connections. Control-C ends it early and
 still accounts for everything sent; a second Control-C no longer waits for answers.
@@ -122,7 +122,7 @@ _KIND_HELP: Final = {
 def _add_expectations(parser: _Parser) -> None:
     add = parser.add_argument
     add("--path", action="append", default=[], metavar="KIND=PATH", help="ask this kind for another path")
-    add("--contains", action="append", default=[], metavar="KIND=TEXT", help="a right answer's body holds TEXT")
+    add("--contains", action="append", default=[], metavar="[KIND=]TEXT", help="a right answer's body holds TEXT")
     add("--timeout", type=float, default=5.0, metavar="S", help="give a request up after S seconds (default 5)")
     add("--bad-version", action="append", default=[], metavar="V", help="whose wrong answers are its own (repeatable)")
     add("--slow-over", type=float, metavar="MS", help="note answers that take longer as too slow")
@@ -146,7 +146,7 @@ def _add_outputs(parser: _Parser) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> _Options:
     given = _parser().parse_args(arguments)
-    paths, texts = _by_kind("--path", given.path), _by_kind("--contains", given.contains)
+    paths, texts = _read_paths(given.path), _read_texts(given.contains)
     rates = [(kind, getattr(given, kind)) for kind in Kind]
     kinds = [_kind(kind, rate, timeout=given.timeout) for kind, rate in rates if rate is not None]
     kinds = [replace(plan, path=paths.get(plan.kind, plan.path), contains=texts.get(plan.kind, "")) for plan in kinds]
@@ -182,15 +182,31 @@ def _kind(kind: Kind, rate: str, *, timeout: float) -> KindPlan:
     return replace(plan, connections=kept, timeout=timeout)
 
 
-def _by_kind(option: str, values: Sequence[str]) -> dict[Kind, str]:
-    """Read ``KIND=TEXT``. Raises PlanError."""
-    found: dict[Kind, str] = {}
+def _read_paths(values: Sequence[str]) -> dict[Kind, str]:
+    """Read ``KIND=PATH``. Raises PlanError."""
+    paths: dict[Kind, str] = {}
     for value in values:
-        name, equals, text = value.partition("=")
-        if not equals or name not in set(Kind):
-            raise PlanError(f"{option} {value}: write KIND=TEXT, where KIND is one of {', '.join(Kind)}")
-        found[Kind(name)] = text
-    return found
+        name, _, path = value.partition("=")
+        if name not in _KIND_NAMES:
+            raise PlanError(f"--path {value}: write KIND=PATH, where KIND is one of {', '.join(Kind)}")
+        paths[Kind(name)] = path
+    return paths
+
+
+def _read_texts(values: Sequence[str]) -> dict[Kind, str]:
+    """Read ``KIND=TEXT``, or ``TEXT`` for every kind that no other value names."""
+    for_all: dict[Kind, str] = {}
+    for_one: dict[Kind, str] = {}
+    for value in values:
+        name, _, text = value.partition("=")
+        if name in _KIND_NAMES:
+            for_one[Kind(name)] = text
+        else:
+            for_all = dict.fromkeys(Kind, value)
+    return for_all | for_one
+
+
+_KIND_NAMES: Final = frozenset(kind.value for kind in Kind)
 
 
 def _check_output(name: str | None) -> None:

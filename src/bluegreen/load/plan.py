@@ -60,7 +60,8 @@ class KindPlan:
     def __post_init__(self) -> None:
         """Refuse what is out of bounds or makes no sense. Raises PlanError."""
         _refuse_unless(self.rate > 0, f"the rate of {self.kind} must be above 0, not {self.rate:g}")
-        fits = self.timeout > 0 and self.takes >= 0 and self.timeout + self.takes <= MAX_TIMEOUT
+        _refuse_unless(self.timeout > 0, f"the time limit of {self.kind} must be above 0 s, not {self.timeout:g}")
+        fits = self.takes >= 0 and self.timeout + self.takes <= MAX_TIMEOUT
         _refuse_unless(fits, f"a request of {self.kind} may take {MAX_TIMEOUT:g} s at most; give a shorter time limit")
         _refuse_unless(self.connections >= 0, f"{self.kind} cannot have {self.connections} connections")
         if self.kind is Kind.NEW:
@@ -91,8 +92,8 @@ _USUAL: Mapping[Kind, _Usual] = {
     Kind.NEW: _Usual(),
     Kind.KEEPALIVE: _Usual(connections=8),
     Kind.SLOW: _Usual(connections=4, path="/api/slow?seconds=2", takes=2.0),
-    Kind.POST: _Usual(connections=4, path="/api/echo"),
-    Kind.STREAM: _Usual(connections=4, path="/api/stream"),
+    Kind.POST: _Usual(connections=4, path="/api/work"),
+    Kind.STREAM: _Usual(connections=4, path="/api/stream?chunks=5&interval=0.1", takes=0.4),
     Kind.WEBSOCKET: _Usual(connections=4, path="/ws"),
 }
 
@@ -184,8 +185,8 @@ def _addresses(name: str, port: int) -> list[str]:
     """All addresses of ``name``, IPv4 first: most services under test listen there only."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise PlanError(f"cannot find the host {name!r}: {error.strerror or error}") from error
+    except (OSError, UnicodeError) as error:
+        raise PlanError(f"cannot find the host {name!r}: {error}") from error
     found.sort(key=lambda entry: entry[0] is not socket.AF_INET)
     return [str(entry[4][0]) for entry in found]
 
