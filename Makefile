@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
-SOURCES := src tests bench examples/alfred
+SOURCES := src tests bench examples
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench lock format clean
