@@ -30,7 +30,7 @@ from bluegreen.platforms.local.envoy import ADDRESS, SLOT_HEADER
 from bluegreen.platforms.local.envoy_run import clean_up, living
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from bluegreen.platforms.local.dataplane import PlaneCounters
@@ -188,17 +188,21 @@ class Answer:
     body: str
 
 
-def ask(port: int, path: str = "/", *, method: str = "GET", timeout: float = 10.0) -> Answer:
+def ask(
+    port: int, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None, timeout: float = 10.0
+) -> Answer:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection(ADDRESS, port, timeout=timeout)
     try:
-        return _ask_on(connection, path, method=method)
+        return _ask_on(connection, path, method=method, headers=headers)
     finally:
         connection.close()
 
 
-def _ask_on(connection: http.client.HTTPConnection, path: str, *, method: str) -> Answer:
-    connection.request(method, path, body=b"x" if method == "POST" else None)
+def _ask_on(
+    connection: http.client.HTTPConnection, path: str, *, method: str, headers: Mapping[str, str] | None = None
+) -> Answer:
+    connection.request(method, path, body=b"x" if method == "POST" else None, headers=headers or {})
     response = connection.getresponse()
     return Answer(response.status, response.getheader(SLOT_HEADER), response.read().decode())
 
