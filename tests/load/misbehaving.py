@@ -34,6 +34,8 @@ class Deed(StrEnum):
 
     RIGHT = "right"
     RIGHT_CHUNKED = "right_chunked"
+    RIGHT_TWICE = "right_twice"
+    """A second answer follows the first, which nobody asked for."""
     LATE = "late"
     ANNOUNCED_CLOSE = "announced_close"
     CLOSE_WHEN_IDLE = "close_when_idle"
@@ -258,6 +260,7 @@ class Conversation:
         return {
             Deed.RIGHT: (right, None),
             Deed.LATE: (right, None),
+            Deed.RIGHT_TWICE: (right + right, None),
             Deed.RIGHT_CHUNKED: (self._server.chunked(whole=True), None),
             Deed.ANNOUNCED_CLOSE: (goodbye, self._close),
             Deed.CLOSE_WHEN_IDLE: (right, self._close),

@@ -100,6 +100,7 @@ def test_each_fault_on_a_kept_connection_is_counted_once_by_cause(kind: Kind) ->
     expected["none"] += requests - expected.total()
     assert counted(result) == expected
     assert witnessed == expected
+    assert server.requests == requests - stale, "a request more is a repeated one"
     assert result.columns.total == requests
     assert result.columns.failed == requests - expected["none"]
     assert result.columns.ok == expected["none"]
@@ -128,6 +129,13 @@ def test_each_fault_on_new_connections_is_counted_once_by_cause() -> None:
         Break.STALE_EOF: 0,
         Break.STALE_RESET: 0,
     }
+
+
+@pytest.mark.slow
+def test_an_answer_that_nobody_asked_for_is_not_taken_for_the_next_one() -> None:
+    with Server([Deed.RIGHT_TWICE]) as server:
+        result = run(plan_for(server, Kind.KEEPALIVE, connections=1, requests=6, rate=20.0))
+    assert counted(result) == {"none": 5, "malformed": 1}
 
 
 @pytest.mark.slow

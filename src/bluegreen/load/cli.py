@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import resource
 import signal
 import sys
 from dataclasses import dataclass, replace
@@ -44,6 +45,10 @@ examples:
 It stops by itself: at most 30 minutes, 5000 requests a second and 2000 connections. Control-C ends it early and
 still accounts for everything sent; a second Control-C no longer waits for answers.
 """
+
+
+SPARE_FILES: Final = 64
+"""Open files besides connections."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -221,11 +226,21 @@ def _check_output(name: str | None) -> None:
 
 
 async def _run(options: _Options) -> LoadResult:
+    _allow_files(options.plan.max_connections + SPARE_FILES)
     stop = Stop()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.ask)
     return await run_async(options.plan, stop=stop, progress=_tell if options.progress else None)
+
+
+def _allow_files(wanted: int) -> None:
+    """Raise this process's own limit of open files, as far as it may: 1024 is usual, and too few."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell(progress: Progress) -> None:
