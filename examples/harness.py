@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 HERE = Path(__file__).resolve().parent
 ALFRED = HERE / "alfred"
@@ -116,6 +116,13 @@ class LocalStack:
         return next(str(item["users"]) for item in self.status()["addresses"] if item["service"].endswith(service))
 
 
+class StartLoad(Protocol):
+    """Starts users of every kind."""
+
+    def __call__(self, stack: LocalStack, *, bad: Sequence[str] = (), rates: Rates | None = None) -> Load:
+        """``bad``: versions whose wrong answers are their own."""
+
+
 def images_of(tag: str) -> tuple[str, ...]:
     """The options that name one version of both services."""
     return ("--backend-image", f"alfredai/backend:{tag}", "--gateway-image", f"alfredai/gateway:{tag}")
@@ -154,7 +161,7 @@ class Load:
         """Start sending. ``bad``: versions whose wrong answers are their own."""
         self._result = result
         words = [sys.executable, "-m", "bluegreen.load", f"{url}/api/work", "--duration", f"{seconds:g}"]
-        words += [*(rates or Rates()).options(), "--contains", "version", "--json", str(result)]
+        words += [*(rates or Rates()).options(), "--contains", '"service"', "--json", str(result)]
         words += [
             "--path",
             "slow=/api/slow?seconds=2",

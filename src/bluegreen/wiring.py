@@ -7,6 +7,7 @@ that a rollback starts as fast as it can.
 from __future__ import annotations
 
 import os
+import pwd
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,14 @@ def listening_clock() -> SystemClock:
 
 def who() -> str:
     """Who runs this, for the journal and for whoever finds the lock taken."""
-    return f"{os.environ.get('USER') or os.getuid()} on {os.uname().nodename}, pid {os.getpid()}"
+    return f"{_user()} on {os.uname().nodename}, pid {os.getpid()}"
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def new_id(letters: str) -> str:
