@@ -177,7 +177,8 @@ def _gross_errors(name: str, counts: Tally) -> list[tuple[str, str]]:
 
 def _gaps(window: Window) -> list[Finding]:
     return [
-        Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures=f"{gap.pod}: {gap.why}") for gap in counts.gaps
+        Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures=f"{gap.pod}: {gap.why}")
+        for gap in _tally(window).gaps
     ]
 
 
