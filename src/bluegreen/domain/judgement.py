@@ -32,6 +32,9 @@ SLOW_SHARE = 0.05
 """P95 over a limit means: more than one in twenty requests takes longer."""
 
 
+OVERHEAD = "P95 overhead"
+
+
 class Outcome(StrEnum):
     """What a rule, or the window as a whole, comes to."""
 
@@ -98,7 +101,10 @@ def _shares(window: Window) -> list[Finding]:
     names = _metered(window)
     if not names:
         return [Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures="no service's requests were counted")]
-    return [finding for name in names for finding in _of_service(window, name)]
+    found = [finding for name in names for finding in _of_service(window, name)]
+    if not any(finding.rule == OVERHEAD for finding in found):
+        found.append(Finding(rule=OVERHEAD, outcome=Outcome.INCONCLUSIVE, figures="no service's time is measured"))
+    return found
 
 
 def _of_service(window: Window, name: str) -> list[Finding]:
@@ -194,7 +200,7 @@ def _overhead(name: str, counts: Tally, limits: Limits) -> Finding:
         what += f" ({Timing.TOTAL})"
     figures = f"{name}: {_share(counts.slow, counts.timed, what, SLOW_SHARE)}"
     outcome = share_outcome(bad=counts.slow, of=counts.timed, limit=SLOW_SHARE)
-    return Finding(rule="P95 overhead", outcome=outcome, figures=figures)
+    return Finding(rule=OVERHEAD, outcome=outcome, figures=figures)
 
 
 def _share(bad: int, of: int, what: str, limit: float) -> str:
