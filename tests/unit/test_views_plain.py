@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from bluegreen.cli.views.paper import Paper
@@ -86,11 +87,25 @@ def plan(*, options: Options | None = None, previous: SlotSpec | None = None, no
     )
 
 
+@dataclass
+class Clock:
+    """A clock that a test moves."""
+
+    time: float = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+
 def drawn(events: Sequence[Event], *, width: int = 80, colour: bool = False) -> str:
+    """What is written when nothing happens for two seconds after the last event."""
     lines: list[str] = []
-    view = PlainView(lines.append, Paper(width=width, colour=colour))
+    clock = Clock()
+    view = PlainView(lines.append, Paper(width=width, colour=colour), now=clock.now)
     for event in events:
         view(event)
+    clock.time += 2
+    view.remind()
     return "\n".join(lines)
 
 
@@ -146,7 +161,7 @@ release r-1a2b of alfred: blue serves, green gets the new version
         ),
         """\
               waiting for alfred-gateway 1/2 ready (readiness: GET /ready
-              answered 503), 4 s of 2 min 30 s""",
+              answered 503), 6 s of 2 min 30 s""",
     ),
     Note: (Note(text="r-0 never ended"), "   note       r-0 never ended"),
     Warned: (
@@ -159,9 +174,7 @@ release r-1a2b of alfred: blue serves, green gets the new version
     ),
     Routed: (
         Routed(slot=Slot.GREEN, services=("alfred-backend", "alfred-gateway"), took=0.08),
-        """\
-              users of alfred-backend and alfred-gateway are sent to green
-                                                                          0.08 s""",
+        "              users go to green: alfred-backend, alfred-gateway           0.08 s",
     ),
     Proved: (
         Proved(slot=Slot.GREEN, how="green answers at the address that users call"),
@@ -277,26 +290,64 @@ def test_a_phase_has_its_name_once() -> None:
     )
 
 
+class Watched:
+    """A plain view whose lines a test reads as time goes by."""
+
+    def __init__(self) -> None:
+        self.clock = Clock(time=0)
+        self.lines: list[str] = []
+        self.view = PlainView(self.lines.append, Paper(), now=self.clock.now)
+
+    def hear(self, event: Event, *, at: float) -> list[str]:
+        self.clock.time = at
+        self.view(event)
+        return self._new()
+
+    def look(self, *, at: float) -> list[str]:
+        self.clock.time = at
+        self.view.remind()
+        return self._new()
+
+    def _new(self) -> list[str]:
+        new = [line.strip() for line in self.lines]
+        self.lines.clear()
+        return new
+
+
+def waiting(want: str, waited: float) -> Waiting:
+    return Waiting(wants=(want,), waited=waited, left=150 - waited)
+
+
+def test_a_wait_that_is_over_soon_is_not_told() -> None:
+    watched = Watched()
+
+    assert watched.hear(waiting("a 0/2", 0), at=0) == []
+    assert watched.hear(waiting("a 1/2", 0.4), at=0.4) == []
+    assert watched.hear(PhaseDone(phase=Phase.VALIDATE, what="ready", took=0.6), at=0.6) != []
+    assert watched.look(at=60) == []
+
+
 def test_waiting_is_told_when_it_changes_and_each_ten_seconds() -> None:
-    def waiting(want: str, waited: float) -> Waiting:
-        return Waiting(wants=(want,), waited=waited, left=150 - waited)
+    watched = Watched()
+    watched.hear(waiting("a 0/2", 0), at=0)
 
-    text = drawn(
-        [waiting("a 0/2", 0), waiting("a 0/2", 3), waiting("a 1/2", 4), waiting("a 1/2", 13.9), waiting("a 1/2", 14)]
-    )
+    assert watched.look(at=0.9) == []
+    assert watched.look(at=1) == ["waiting for a 0/2, 1 s of 2 min 30 s"]
+    assert watched.look(at=5) == []
+    assert watched.hear(waiting("a 1/2", 5.5), at=5.5) == ["waiting for a 1/2, 5.5 s of 2 min 30 s"]
+    assert watched.hear(waiting("a 0/2", 5.9), at=5.9) == []
+    assert watched.look(at=6.5) == ["waiting for a 0/2, 6.5 s of 2 min 30 s"]
+    assert watched.look(at=16.4) == []
+    assert watched.look(at=16.5) == ["waiting for a 0/2, 16 s of 2 min 30 s"]
+    assert watched.look(at=26.6) == ["waiting for a 0/2, 27 s of 2 min 30 s"]
 
-    assert [line.strip() for line in text.splitlines()] == [
-        "waiting for a 0/2, 0 s of 2 min 30 s",
-        "waiting for a 1/2, 4 s of 2 min 30 s",
-        "waiting for a 1/2, 14 s of 2 min 30 s",
-    ]
 
+def test_nothing_is_waited_for_after_a_failure() -> None:
+    watched = Watched()
+    watched.hear(waiting("a 0/2", 0), at=0)
+    watched.hear(Failing(why="it is bad", users="users saw nothing"), at=0.5)
 
-def test_each_phase_tells_its_waiting_anew() -> None:
-    wait = Waiting(wants=("a",), waited=0, left=10)
-    began = PhaseBegan(phase=Phase.SWITCH, what="users to green", limit=10)
-
-    assert drawn([wait, began, wait]).count("waiting for a") == 2
+    assert watched.look(at=30) == []
 
 
 def test_the_window_is_told_each_ten_seconds() -> None:
@@ -338,6 +389,24 @@ def test_no_witness_and_a_failed_check_are_said() -> None:
         "   proof      none: nobody has seen a user's request answered by green\n"
         "   check      'pair' failed: answered 500"
     )
+
+
+def test_a_summary_that_names_no_command_names_no_way_back() -> None:
+    text = drawn(
+        [
+            Summary(
+                run="",
+                outcome=None,
+                headline="nothing to do: blue serves this already",
+                details=(),
+                way_back="users are where they were",
+                took=0,
+                exit_code=ExitCode.OK,
+            )
+        ]
+    )
+
+    assert text == "\nnothing to do: blue serves this already\n  users are where they were\n  0 s, exit code 0"
 
 
 def test_a_narrow_terminal_loses_no_word() -> None:

@@ -78,12 +78,17 @@ class Calls:
     def status(self, session: Session) -> Status:
         """What serves now."""
         from bluegreen import wiring
-        from bluegreen.cli.views.status import Address, look
+        from bluegreen.cli.views.status import Address, Preview, look
 
         with wiring.open_world_fast(state=session.state, emit=_nobody) as world:
             tools = world.tools
             addresses = [
-                Address(service=each.service, users=each.users, previews=each.slots) for each in world.addresses
+                Address(
+                    service=each.service,
+                    users=each.users,
+                    previews=tuple(Preview(slot=slot, at=at) for slot, at in each.slots),
+                )
+                for each in world.addresses
             ]
             return look(stack=tools.stack, snapshot=tools.snapshot(), runs=tuple(tools.runs()), addresses=addresses)
 

@@ -140,7 +140,8 @@ def command(
     images = images_named(stack, [*pairs, *_by_flag(stack, flags)])
     if not images:
         raise UsageError("no image was named", mend=f"name at least one, for example {_example(stack)}")
-    return calls_of(context).deploy(session, images=images, options=options, dry_run=dry_run, emit=listener(session))
+    with listener(session) as emit:
+        return calls_of(context).deploy(session, images=images, options=options, dry_run=dry_run, emit=emit)
 
 
 def _example(stack: Stack) -> str:

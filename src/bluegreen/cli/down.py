@@ -21,6 +21,6 @@ from bluegreen.domain.events import Note
 def command(context: click.Context, *, purge: bool) -> None:
     """End the stack on this machine. Users are cut off: it is the only command that does that."""
     session = session_of(context)
-    emit = listener(session)
-    if not calls_of(context).down(session, purge=purge, emit=emit):
-        emit(Note(text="nothing of the stack was running here"))
+    with listener(session) as emit:
+        if not calls_of(context).down(session, purge=purge, emit=emit):
+            emit(Note(text="nothing of the stack was running here"))

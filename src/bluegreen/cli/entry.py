@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from bluegreen import __version__
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.group import DEBUG, PREFIX, Group, global_options, peek
-from bluegreen.cli.screen import Screen, abandon
+from bluegreen.cli.screen import Screen
 from bluegreen.cli.session import Format, Session, paper_for
 from bluegreen.domain.errors import BluegreenError, ExitCode, Held, Interrupted, UsageError
 
@@ -153,8 +153,18 @@ def _wants_json(words: Sequence[str]) -> bool:
 
 
 def _flush() -> None:
+    """Let what click has written go out, or go nowhere when its reader is gone, so that Python's end is quiet."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (OSError, ValueError):
-            abandon(stream)
+            _abandon(stream)
+
+
+def _abandon(stream: IO[str]) -> None:
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    except (OSError, ValueError):  # it is no file, or it is closed: nothing is left to be flushed
+        return

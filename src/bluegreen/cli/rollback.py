@@ -33,4 +33,5 @@ def command(context: click.Context, *, to: str | None, cold: bool, reason: str) 
     """
     session = session_of(context)
     slot = Slot(to) if to is not None else None
-    return calls_of(context).rollback(session, to=slot, cold=cold, reason=reason, emit=listener(session))
+    with listener(session) as emit:
+        return calls_of(context).rollback(session, to=slot, cold=cold, reason=reason, emit=emit)

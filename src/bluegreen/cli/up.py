@@ -33,5 +33,6 @@ def command(context: click.Context, ports: tuple[tuple[str, str], ...]) -> None:
     before is active again.
     """
     session, calls = session_of(context), calls_of(context)
-    calls.up(session, ports=ports_named(ports), emit=listener(session))
+    with listener(session) as emit:
+        calls.up(session, ports=ports_named(ports), emit=emit)
     show(session, calls)

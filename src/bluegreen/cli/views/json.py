@@ -29,6 +29,9 @@ class JsonView:
         """Write the event."""
         self._write(line(kind(type(event)), fields(event)))
 
+    def remind(self) -> None:
+        """A program needs no reminder."""
+
 
 def fields(value: object) -> dict[str, Plain]:
     """A value's fields in plain form. Raises TypeError for what is no dataclass."""

@@ -114,11 +114,11 @@ def _visible(char: str) -> str:
 
 
 def seconds(duration: Seconds) -> str:
-    """``0.08 s``, ``1.8 s``, ``12 s``, ``2 min 30 s``, ``1 h 5 min``."""
-    if duration < 0.001:
+    """``0.08 s``, ``1.8 s``, ``12 s``, ``2 min 30 s``, ``1 h 5 min``. What took any time never reads 0."""
+    if duration <= 0:
         return "0 s"
-    if duration < 1:
-        return f"{float(f'{duration:.2g}'):g} s"
+    if duration < 0.995:
+        return f"{max(duration, 0.01):.2f}".rstrip("0") + " s"
     if duration < 9.95:
         return f"{duration:.1f}".removesuffix(".0") + " s"
     whole = round(duration)
@@ -142,11 +142,3 @@ def moment(at: float) -> str:
 def count(number: int, what: str) -> str:
     """``1 request``, ``1,204 requests``."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def join(words: Iterable[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
-    words = list(words)
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"

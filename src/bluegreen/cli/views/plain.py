@@ -1,14 +1,14 @@
 """Events as calm lines of text: numbered phases, what is waited for, why something failed, and the summary last.
 
 A phase's number and name stand once, at its beginning; its end carries the time it took. Waiting is told when what is
-waited for changes, and at least every REMIND seconds.
+waited for changes, but not more often than each PAUSE (most waits are over before), and at least each REMIND.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.cli.views.paper import count, join, seconds
+from bluegreen.cli.views.paper import count, seconds
 from bluegreen.cli.views.plan import plan_lines
 from bluegreen.domain.events import (
     CameBack,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.judgement import Judgement
     from bluegreen.domain.stack import Seconds
 
+PAUSE: Seconds = 1.0
 REMIND: Seconds = 10.0
 
 _Told = Note | Warned | Checked | Routed | Proved | WindowJudged | CameBack
@@ -49,16 +50,37 @@ _JUDGED_STYLE = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIV
 _NUMBERED = (Phase.DETECT, Phase.DEPLOY, Phase.VALIDATE, Phase.SWITCH, Phase.OBSERVE, Phase.RETIRE)
 
 
-class PlainView:
-    """A listener that writes lines."""
+class _Wait:
+    """One wait: what is wanted last, and when that was told."""
 
-    def __init__(self, write: Callable[[str], None], paper: Paper) -> None:
-        """``write`` takes one line without its end."""
+    def __init__(self, event: Waiting, *, at: Seconds, before: _Wait | None) -> None:
+        """``before``: the same wait as it was known until now."""
+        self._event = event
+        self._heard_at = at
+        self._told_at: Seconds = before._told_at if before is not None else at
+        self._told: tuple[str, ...] = before._told if before is not None else ()
+
+    def due(self, paper: Paper, now: Seconds) -> list[str]:
+        """The lines to write now: none, most often."""
+        pause = REMIND if self._told == self._event.wants else PAUSE
+        if now - self._told_at < pause:
+            return []
+        self._told_at, self._told = now, self._event.wants
+        waited = self._event.waited + (now - self._heard_at)
+        so_far = f"{seconds(waited)} of {seconds(self._event.waited + self._event.left)}"
+        return paper.text(f"waiting for {'; '.join(self._event.wants)}, {so_far}")
+
+
+class PlainView:
+    """A listener that writes lines. Whoever makes it calls ``remind`` about each second while nothing happens."""
+
+    def __init__(self, write: Callable[[str], None], paper: Paper, *, now: Callable[[], Seconds]) -> None:
+        """``write`` takes one line without its end; ``now`` is any clock that goes forward."""
         self._write = write
         self._paper = paper
+        self._now = now
         self._phase: Phase | None = None
-        self._wants: tuple[str, ...] = ()
-        self._told_at: Seconds = 0.0
+        self._wait: _Wait | None = None
         self._left: Seconds | None = None
         self._cause = ""
 
@@ -66,13 +88,34 @@ class PlainView:
         """Draw the event."""
         for line in self._lines(event):
             self._write(line)
+        self.remind()
+
+    def remind(self) -> None:
+        """Tell what is waited for, when it is time to."""
+        if self._wait is None:
+            return
+        for line in self._wait.due(self._paper, self._now()):
+            self._write(line)
 
     def _lines(self, event: Event) -> list[str]:
         match event:
             case Planned(plan=plan, dry_run=dry_run):
                 return plan_lines(self._paper, plan, dry_run=dry_run)
-            case PhaseBegan() | PhaseDone() | Waiting() | Observed():
-                return self._progress(event)
+            case Waiting():
+                self._wait = _Wait(event, at=self._now(), before=self._wait)
+                return []
+            case Observed():
+                return self._observed(event)
+            case PhaseBegan():
+                return self._began(event)
+            case PhaseDone():
+                return self._done(event)
+            case _:
+                return self._later(event)
+
+    def _later(self, event: Diagnosed | Failing | Summary | _Told) -> list[str]:
+        self._wait = None
+        match event:
             case Diagnosed():
                 self._cause = str(event.cause)
                 return _diagnosed(self._paper, event)
@@ -83,37 +126,19 @@ class PlainView:
             case _:
                 return _told(self._paper, event)
 
-    def _progress(self, event: PhaseBegan | PhaseDone | Waiting | Observed) -> list[str]:
-        match event:
-            case PhaseBegan():
-                return self._began(event)
-            case PhaseDone():
-                return self._done(event)
-            case Waiting():
-                return self._waiting(event)
-            case Observed():
-                return self._observed(event)
-
     def _began(self, event: PhaseBegan) -> list[str]:
-        self._phase, self._wants, self._told_at, self._left = event.phase, (), 0.0, None
+        self._phase, self._wait, self._left = event.phase, None, None
         limit = f" (at most {seconds(event.limit)})" if event.limit is not None else ""
         if event.phase is Phase.OBSERVE and event.limit is not None:
             limit = f" for {seconds(event.limit)}"
         return self._paper.field(_title(event.phase), f"{event.what}{limit}", style="bold")
 
     def _done(self, event: PhaseDone) -> list[str]:
-        open_phase, self._phase = self._phase, None
+        open_phase, self._phase, self._wait = self._phase, None, None
         took = seconds(event.took)
         if open_phase is event.phase:
             return self._paper.text(event.what, right=took)
         return self._paper.field(_title(event.phase), event.what, right=took, style="bold")
-
-    def _waiting(self, event: Waiting) -> list[str]:
-        if event.wants == self._wants and event.waited - self._told_at < REMIND:
-            return []
-        self._wants, self._told_at = event.wants, event.waited
-        so_far = f"{seconds(event.waited)} of {seconds(event.waited + event.left)}"
-        return self._paper.text(f"waiting for {'; '.join(event.wants)}, {so_far}")
 
     def _observed(self, event: Observed) -> list[str]:
         if self._left is not None and self._left - event.left < REMIND:
@@ -145,7 +170,7 @@ def _told(paper: Paper, event: _Told) -> list[str]:
         case Checked(name=name, passed=passed, detail=detail):
             return _checked(paper, name, detail, passed=passed)
         case Routed(slot=slot, services=services, took=took):
-            return paper.text(f"users of {join(services)} are sent to {slot}", right=seconds(took))
+            return paper.text(f"users go to {slot}: {', '.join(services)}", right=seconds(took))
         case Proved(slot=slot, how=how):
             return paper.field("   proof", how or f"none: nobody has seen a user's request answered by {slot}")
         case WindowJudged(judgement=judgement):
@@ -191,6 +216,7 @@ def _summary(paper: Paper, event: Summary) -> list[str]:
     for detail in event.details:
         lines += paper.paragraph(detail, indent=2)
     if event.way_back:
-        lines += paper.paragraph(f"way back: {event.way_back}", indent=2)
+        label = "way back: " if event.way_back.startswith("bluegreen ") else ""
+        lines += paper.paragraph(f"{label}{event.way_back}", indent=2)
     end = [event.run, seconds(event.took), f"exit code {int(event.exit_code)}"]
     return lines + paper.paragraph(", ".join(word for word in end if word), indent=2)

@@ -22,12 +22,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """Where one slot of a service answers, whether it serves or not."""
+
+    slot: Slot
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where one service answers: for users, and for looking at each slot."""
+    """Where one service answers: for users, and each slot by itself."""
 
     service: str
     users: str
-    previews: tuple[tuple[Slot, str], ...] = ()
+    previews: tuple[Preview, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,9 +216,9 @@ def _image_and_size(service: ServiceState) -> str:
 
 
 def _address_lines(paper: Paper, status: Status, address: Address) -> list[str]:
-    looks = [f"{slot} at {at}" for slot, at in address.previews]
-    lines = paper.field(_short(status, address.service), f"users at {address.users}")
-    return lines + (paper.text(f"for looking, {', '.join(looks)}") if looks else [])
+    lines = paper.field(_short(status, address.service), f"users call {address.users}")
+    previews = ", ".join(f"{preview.slot} {preview.at}" for preview in address.previews)
+    return lines + (paper.text(f"preview {previews}") if previews else [])
 
 
 def _short(status: Status, service: str) -> str:
