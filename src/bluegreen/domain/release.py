@@ -205,12 +205,12 @@ class Run:
 
     @property
     def serving_after(self) -> Slot | None:
-        """The slot that users were left on, when it ended in a known place."""
-        if self.kind is RunKind.ROLLBACK:
-            return self.to
-        if self.plan is None:
+        """The slot that users were left on; None: it has not ended, or not in a place that it knows."""
+        if self.outcome in {None, Outcome.HELD, Outcome.YIELDED}:
             return None
-        return self.plan.target if self.outcome is not None and self.outcome.in_effect else self.plan.active
+        if self.plan is None:
+            return self.to
+        return self.plan.target if self.outcome.in_effect else self.plan.active
 
 
 def fold(entries: Iterable[Entry]) -> Run | None:
