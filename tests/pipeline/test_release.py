@@ -43,6 +43,12 @@ def test_a_healthy_slot_never_waits_for_a_retry_and_the_window_is_as_long_as_ask
     assert rehearsal.clock.now() == pytest.approx(61.0, abs=0.1)
 
 
+def test_a_window_of_no_length_is_looked_at_once() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy("v2", options=Options(validation_time=0.0)) is ExitCode.OK
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+
+
 def test_budgets_cover_both_slots_while_users_may_be_on_either() -> None:
     rehearsal = Rehearsal()
     rehearsal.deploy("v2")
