@@ -17,6 +17,14 @@ if TYPE_CHECKING:
 
 HIGHEST_PORT = 65535
 
+LONGEST_QUOTE = 60
+
+
+def _quoted(value: object) -> str:
+    """As it was given, as far as it helps to recognise it."""
+    text = str(value)
+    return repr(text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}...")
+
 
 def _refuse(parameter: click.Parameter | None, message: str, mend: str) -> NoReturn:
     name = parameter.opts[0] if parameter is not None else "the value"
@@ -38,7 +46,7 @@ class WindowSeconds(click.ParamType[float]):
         try:
             seconds = float(str(value))
         except ValueError:
-            _refuse(param, f"{value!r} is not a number of seconds", "write for example 30")
+            _refuse(param, f"{_quoted(value)} is not a number of seconds", "write for example 30")
         if not math.isfinite(seconds) or seconds < 0:
             _refuse(param, f"{value} is no time to wait", "write a number of seconds, 0 or more")
         return seconds
@@ -58,7 +66,7 @@ class Count(click.ParamType[int]):
         """Read it. Raises UsageError."""
         text = str(value).strip()
         if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 9:
-            _refuse(param, f"{value!r} is not a whole number", "write a number from 1 up")
+            _refuse(param, f"{_quoted(value)} is not a whole number", "write a number from 1 up")
         if int(text) < 1:
             _refuse(param, f"{value} is too small", "write a number from 1 up")
         return int(text)
@@ -84,7 +92,9 @@ class Pair(click.ParamType[tuple[str, str]]):
             return value
         service, equals, rest = str(value).partition("=")
         if not (service and equals and rest):
-            _refuse(param, f"{value!r} does not name a service and a value", f"write for example {self._example}")
+            _refuse(
+                param, f"{_quoted(value)} does not name a service and a value", f"write for example {self._example}"
+            )
         return service, rest
 
 
@@ -135,7 +145,7 @@ def ports_named(pairs: Iterable[tuple[str, str]]) -> dict[str, int]:
     for name, text in pairs:
         if not (text.isascii() and text.isdigit()) or int(text[:6]) > HIGHEST_PORT:
             mend = f"write a number from 1 to {HIGHEST_PORT}, or 0 for any port that is free"
-            raise UsageError(f"--port {name}={text}: {text!r} is no port", mend=mend)
+            raise UsageError(f"--port {name}: {_quoted(text)} is no port", mend=mend)
         if name in ports:
             raise UsageError(f"--port names {name} twice", mend="name each service once")
         ports[name] = int(text)

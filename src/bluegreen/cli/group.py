@@ -120,6 +120,14 @@ class Command(click.Command):
             option.allow_from_autoenv = False  # the group has read the environment; it must not win over its line
             self.params.append(option)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does it, but every error knows which command it is about."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
         """Run it, after a word about environment variables that nobody reads."""
         for line in strangers(ctx, os.environ):
@@ -210,6 +218,6 @@ def _known(context: click.Context) -> set[str]:
 def _stranger(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "bluegreen reads no such variable"
+    close = get_close_matches(name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], n=1)
+    hint = f"did you mean {PREFIX}{close[0]}?" if close else "bluegreen reads no such variable"
     return f"warning: the environment variable {name} does nothing; {hint}"

@@ -91,9 +91,10 @@ def _file_of(stream: IO[str]) -> int | None:
 class Drawing:
     """A listener whose view works in a thread, and can fail nobody."""
 
-    def __init__(self, view: View) -> None:
-        """Start the thread."""
+    def __init__(self, view: View, *, quiet: Seconds = QUIET) -> None:
+        """Start the thread. ``quiet``: after so much silence the view is reminded."""
         self._view = view
+        self._quiet = quiet
         self._queue: SimpleQueue[Event | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="drawing", daemon=True)
         self._thread.start()
@@ -102,7 +103,7 @@ class Drawing:
         """Draw it soon. Never waits."""
         self._queue.put(event)
 
-    def close(self, *, limit: Seconds = LAST_WORDS) -> None:
+    def close(self, *, limit: Seconds) -> None:
         """Draw what is left, but wait no longer than this for somebody to take it."""
         self._queue.put(None)
         self._thread.join(limit)
@@ -110,7 +111,7 @@ class Drawing:
     def _work(self) -> None:
         while True:
             try:
-                event = self._queue.get(timeout=QUIET)
+                event = self._queue.get(timeout=self._quiet)
             except Empty:
                 self._guard(self._view.remind)
                 continue
@@ -129,13 +130,13 @@ class Drawing:
 
 
 @contextmanager
-def listener(session: Session) -> Iterator[Callable[[Event], None]]:
+def listener(session: Session, *, last_words: Seconds = LAST_WORDS) -> Iterator[Callable[[Event], None]]:
     """What draws a run's events, in the format asked for, until the block ends."""
     drawing = Drawing(_view(session, sys.stdout))
     try:
         yield drawing
     finally:
-        drawing.close()
+        drawing.close(limit=last_words)
 
 
 def _view(session: Session, stream: IO[str]) -> View:

@@ -49,7 +49,7 @@ def _colour(stream: IO[str], environment: Mapping[str, str]) -> bool:
     """NO_COLOR (no-color.org) wins over FORCE_COLOR (force-color.org); else a terminal that is not dumb."""
     if environment.get("NO_COLOR"):
         return False
-    if environment.get("FORCE_COLOR", "0") != "0":
+    if environment.get("FORCE_COLOR", "") not in {"", "0"}:
         return True
     return environment.get("TERM") != "dumb" and _is_terminal(stream)
 
