@@ -70,6 +70,16 @@ def test_the_lock_lost_between_two_writes_tells_what_was_written() -> None:
     assert slots(bench) == [GREEN, BLUE]
 
 
+def test_a_deadline_that_passes_between_two_writes_tells_what_was_written() -> None:
+    bench = FakeBench()
+    until = limit(bench, 5.0)
+    late = Fault(call="route", nth=2, action=lambda: bench.clock.wait(until=limit(bench, 6.0)))
+    bench.rehearsal.platform.faults.append(late)
+    results = bench.platform().route(sent(bench), grip=grip(bench), until=until)
+    assert [type(result) for result in results] == [Moved, Unknown]
+    assert slots(bench) == [GREEN, BLUE]
+
+
 def test_the_lock_lost_just_before_the_first_write_writes_nothing() -> None:
     bench = FakeBench()
     bench.rehearsal.platform.faults.append(Fault(call="route", action=taken_over(bench)))

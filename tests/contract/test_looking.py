@@ -15,6 +15,7 @@ from tests.contract.bench import (
     home,
     limit,
     look,
+    moves,
     new_run,
     spec,
     stage_good,
@@ -188,10 +189,11 @@ def plan(bench: Bench, make: Make) -> Plan:
 CAUSE = Cause(service="", slot=Slot.BLUE, reason="crash loop")
 
 
-@pytest.mark.parametrize("call", ["snapshot", "changes", "preflight", "diagnose", "stage", "end"])
+@pytest.mark.parametrize("call", ["snapshot", "changes", "preflight", "diagnose", "stage", "route", "end"])
 def test_a_call_whose_deadline_has_passed_says_so_and_does_nothing(bench: Bench, call: str) -> None:
     platform, slot, held = bench.platform(), home(bench).other, grip(bench)
     wanted, planned, before = spec(bench, slot), plan(bench, Make.GOOD), look(bench)
+    sent = moves(before, slot, order=bench.stack.names)
     past = limit(bench, -0.001)
     calls: dict[str, Callable[[], object]] = {
         "snapshot": lambda: platform.snapshot(until=past),
@@ -199,14 +201,18 @@ def test_a_call_whose_deadline_has_passed_says_so_and_does_nothing(bench: Bench,
         "preflight": lambda: platform.preflight(planned, until=past),
         "diagnose": lambda: platform.diagnose(CAUSE, until=past),
         "stage": lambda: platform.stage(wanted, grip=held, until=past),
+        "route": lambda: platform.route(sent, grip=held, until=past),
         "end": lambda: platform.end(slot, order=bench.stack.end_order, grip=held, until=past),
     }
     with pytest.raises(DeadlineExceeded):
         calls[call]()
-    revisions = [work.revision for work in before.slot_workloads(slot)]
-    now = look(bench).slot_workloads(slot)
-    assert [work.revision for work in now] == revisions
-    assert [work.replicas for work in now] == [work.replicas for work in before.slot_workloads(slot)]
+    assert written(look(bench)) == written(before)
+
+
+def written(snapshot: Snapshot) -> object:
+    """What writes leave behind, whatever the pods do meanwhile."""
+    works = [(work.service, work.slot, work.revision, work.replicas) for work in snapshot.workloads]
+    return works, [(route.service, route.slot, route.version) for route in snapshot.routes]
 
 
 def test_nothing_speaks_against_good_images(bench: Bench) -> None:

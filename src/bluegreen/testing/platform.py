@@ -233,6 +233,7 @@ class FakePlatform:
 
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """Compare and swap, in order, until one fails."""
+        self._in_time("route", until)
         results: list[RouteResult] = []
         for move in moves:
             try:
@@ -468,6 +469,9 @@ class FakePlatform:
         self.calls.append(name)
         self.on_call(name)
         self._fire(name, late=False)
+        self._in_time(name, until)
+
+    def _in_time(self, name: str, until: Instant) -> None:
         if self.clock.now() > until:
             raise DeadlineExceeded(f"{name}: the deadline has passed")
 
