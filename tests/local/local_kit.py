@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.image import ImageReference
@@ -284,7 +284,7 @@ class Users:
         self.answers: dict[str, int] = {}
         self.lost: list[str] = []
 
-    def __enter__(self) -> Users:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

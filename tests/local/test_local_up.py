@@ -17,7 +17,6 @@ import pytest
 from tests.local.local_kit import (
     BACKEND,
     BLUE,
-    CLOCK,
     GATEWAY,
     GREEN,
     Local,
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.timeout(120)]
-
 
 
 @pytest.fixture
@@ -303,4 +301,3 @@ def test_no_thread_is_left_behind(fresh: Local) -> None:
     fresh.down()
 
     assert [thread for thread in threading.enumerate() if thread is not threading.main_thread()] == []
-    assert CLOCK.now() > 0
