@@ -15,10 +15,9 @@ from bluegreen.domain.errors import (
     Interrupted,
     LockError,
     LostLock,
-    ReleaseFailed,
     UsageError,
 )
-from bluegreen.domain.health import Cause
+from bluegreen.domain.health import Cause, SlotDoomed
 from bluegreen.domain.stack import Slot
 
 LINE = re.compile(r"^(?P<lead>[│ ├└─]*)(?P<name>[A-Z]\w+)(?: \.+ (?P<codes>\d+(?: / \d+)?))?")
@@ -106,7 +105,8 @@ def test_there_are_no_other_exit_codes() -> None:
 
 def test_an_error_keeps_what_its_reader_needs() -> None:
     cause = Cause(service="s", slot=Slot.BLUE, reason="crash loop")
-    assert ReleaseFailed("m", cause=cause, mend="do this").cause == cause
+    assert SlotDoomed(cause).cause == cause
+    assert SlotDoomed(cause).exit_code is ExitCode.FAILED
     assert UsageError("m", mend="do this").mend == "do this"
     assert BluegreenError("m").mend == ""
     assert HeldBy("m", holder="ann").holder == "ann"

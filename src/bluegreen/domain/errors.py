@@ -5,7 +5,6 @@
     │   └── AppFileError ...................... 2    with path and line
     ├── ReleaseFailed ......................... 1    before the switch: users saw nothing
     │   └── ReleaseTimedOut ................... 70   before the switch; names the limit that ran out
-    ├── RolledBack ............................ 3    after the switch: users are back on the slot that was active
     ├── LockError
     │   ├── HeldBy ............................ 4    another release holds the lock (never raised by a rollback)
     │   └── LostLock .......................... 5    another run took over; this one has yielded
@@ -22,10 +21,7 @@ Each error says what happened, where, and what to do: ``str(error)`` is one line
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from bluegreen.domain.health import Cause
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -81,26 +77,15 @@ class AppFileError(UsageError):
 
 
 class ReleaseFailed(BluegreenError):
-    """The release ended before the switch. ``cause``: what made its slot bad, when that is known."""
+    """The release ended before the switch."""
 
     exit_code = ExitCode.FAILED
-
-    def __init__(self, message: str, *, cause: Cause | None = None, mend: str = "") -> None:
-        """As BluegreenError, with the cause for the record."""
-        super().__init__(message, mend=mend)
-        self.cause = cause
 
 
 class ReleaseTimedOut(ReleaseFailed):
     """The release ended before the switch because a limit ran out; the message names it."""
 
     exit_code = ExitCode.TIMED_OUT
-
-
-class RolledBack(BluegreenError):
-    """The release was taken back after the switch."""
-
-    exit_code = ExitCode.ROLLED_BACK
 
 
 class LockError(BluegreenError):

@@ -11,11 +11,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.errors import ReleaseFailed
 from bluegreen.domain.snapshot import Terminated, Waiting
 from bluegreen.domain.stack import Slot
 
 if TYPE_CHECKING:
-    from bluegreen.domain.snapshot import Container, Pod, Snapshot, Workload
+    from bluegreen.domain.errors import ReleaseFailed
+from bluegreen.domain.snapshot import Container, Pod, Snapshot, Workload
 
 FATAL_REASONS = frozenset({"ContainerCannotRun", "ErrImageNeverPull", "InvalidImageName"})
 """Waiting or terminated for one of these: the next try cannot end differently."""
@@ -64,6 +66,15 @@ class Doomed:
     """Waiting longer cannot help."""
 
     cause: Cause
+
+
+class SlotDoomed(ReleaseFailed):
+    """A release ended because its slot is doomed; ``cause`` says why, for the record."""
+
+    def __init__(self, cause: Cause, *, mend: str = "") -> None:
+        """``mend``: what to do; the cause's own advice when it is empty."""
+        super().__init__(str(cause), mend=mend or cause.advice)
+        self.cause = cause
 
 
 Verdict = Ready | Progressing | Doomed

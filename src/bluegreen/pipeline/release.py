@@ -18,6 +18,7 @@ from bluegreen.domain.errors import (
     ReleaseTimedOut,
 )
 from bluegreen.domain.events import Failing, Note, Warned
+from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.judgement import Judgement
 from bluegreen.domain.judgement import Outcome as Judged
 from bluegreen.domain.release import Began, Ended, Outcome, RunKind
@@ -175,7 +176,7 @@ def _outcome_before(error: BluegreenError) -> Outcome:
 
 
 def _cause(error: BluegreenError) -> Cause | None:
-    return error.cause if isinstance(error, ReleaseFailed) else None
+    return error.cause if isinstance(error, SlotDoomed) else None
 
 
 def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, ReleaseFailed, ReleaseTimedOut
 from bluegreen.domain.events import Checked, Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting
-from bluegreen.domain.health import Doomed, Progressing, Ready, judge
+from bluegreen.domain.health import Doomed, Progressing, Ready, SlotDoomed, judge
 from bluegreen.domain.release import Validated
 from bluegreen.ports import Check, Through
 
@@ -57,10 +57,10 @@ def wait_until_ready(tools: Tools, slot: Slot, *, revision: str, limit: Seconds)
     raise AssertionError("a watch never just ends")  # the port's contract
 
 
-def _doomed(tools: Tools, cause: Cause) -> ReleaseFailed:
+def _doomed(tools: Tools, cause: Cause) -> SlotDoomed:
     found = tools.platform.diagnose(cause, until=tools.limit())
     tools.emit(Diagnosed(cause=cause, log=found.log, where=found.where))
-    return ReleaseFailed(str(cause), cause=cause, mend=cause.advice)
+    return SlotDoomed(cause)
 
 
 def _timed_out(slot: Slot, wants: tuple[str, ...], limit: Seconds) -> ReleaseTimedOut:

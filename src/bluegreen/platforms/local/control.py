@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseFailed, UsageError
 from bluegreen.domain.events import Note, Waiting
-from bluegreen.domain.health import Doomed, Ready, judge
+from bluegreen.domain.health import Doomed, Ready, SlotDoomed, judge
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
@@ -271,7 +271,7 @@ class _Start:
                 case Ready():
                     return
                 case Doomed(cause):
-                    raise ReleaseFailed(str(cause), cause=cause, mend=f"logs are in {self._layout.logs}")
+                    raise SlotDoomed(cause, mend=f"logs are in {self._layout.logs}")
                 case waiting:
                     self._emit(self._waiting(waiting.wants, until=until))
 
