@@ -1,0 +1,256 @@
+"""Starting a cluster: everything at once, then waiting for what must be true before anybody can use it.
+
+Two starts at once become one after the other, and the second finds the first one's cluster. A start that fails
+takes down what it had started, and says why with the last lines of the log that knows.
+"""
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from testbed import controlplane, debian, images, pki, worker
+from testbed.cgroups import Groups
+from testbed.cluster import CLIENTS, Cluster, find
+from testbed.daemons import Daemon, Launcher, tail
+from testbed.debian import Tell
+from testbed.errors import TestbedError
+from testbed.host import check_host, layers_by_overlay
+from testbed.places import CONTROL_PLANE, DNS_ADDRESS, MAX_NODES, Node, Places
+from testbed.processes import wait_for
+from testbed.programs import Programs
+from testbed.spaces import Space, hold, hold_client, save
+from testbed.stop import down
+
+MANIFESTS = Path(__file__).parent / "manifests"
+_SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+_TOOLS = ("kubectl", "helm3", "helm4")
+_PROBED_NAME = "kubernetes.default.svc.cluster.local"
+_LIMIT = 60.0  # seconds, for each thing waited for; each takes a tenth of it on two cores
+# timeout:1, because a query sent before kube-proxy knows the DNS Service is lost, and glibc waits 5 s for it.
+_RESOLV_CONF = f"""\
+search default.svc.cluster.local svc.cluster.local cluster.local
+nameserver {DNS_ADDRESS}
+options ndots:5 timeout:1 attempts:3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What kind of cluster is wanted."""
+
+    nodes: int = 2
+    prometheus: bool = True
+
+    def programs(self) -> list[str]:
+        """What has to be built for it."""
+        needed = ["pause", "kube", "kubectl", "coredns"]
+        if self.prometheus:
+            needed.append("prometheus")
+        return needed
+
+
+def up(places: Places, wish: Wish, *, tell: Tell) -> Cluster:
+    """The cluster of this name, started unless it is up. Raises Unavailable or TestbedError."""
+    if not 1 <= wish.nodes <= MAX_NODES:
+        raise TestbedError(f"{wish.nodes} nodes: a cluster has 1 to {MAX_NODES}")
+    check_host()
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with _locked(places.lock):
+        running = _whole(places)
+        if running is not None:
+            tell("the cluster is up already")
+            return running
+        materials = _gather(places, wish, tell=tell)
+        down(places, tell=_silent)
+        return _start(places, wish, materials, tell=tell)
+
+
+def link_tools(places: Places, programs: Programs) -> None:
+    """Put kubectl and the Helms that are built where commands inside find them."""
+    places.tools.mkdir(parents=True, exist_ok=True)
+    for name in _TOOLS:
+        program = programs.have(name)
+        link = places.tools / name
+        if program is not None and not link.is_symlink():
+            link.symlink_to(program)
+
+
+@dataclass(frozen=True, slots=True)
+class _Materials:
+    """Everything that a start takes from the cache."""
+
+    programs: Mapping[str, Path]
+    archives: Mapping[str, Path]
+    debian: Path
+
+
+@dataclass(slots=True)
+class _Start:
+    """A start on its way."""
+
+    places: Places
+    materials: _Materials
+    launcher: Launcher
+    tell: Tell
+    began: float = field(default_factory=time.monotonic)
+    spaces: dict[str, Space] = field(default_factory=dict)
+    daemons: list[Daemon] = field(default_factory=list)
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster(places=self.places, spaces=self.spaces)
+
+    def keep(self, space: Space) -> Space:
+        save(space, self.places.spaces)
+        self.spaces[space.name] = space
+        return space
+
+    def mark(self, what: str) -> None:
+        self.tell(f"{what} after {time.monotonic() - self.began:.1f} s")
+
+    def wait(self, look: Callable[[], bool], *, what: str, log: str) -> None:
+        """Wait for a condition, or for a server's end; `log` is the one that knows why it does not come true."""
+
+        def looked() -> bool:
+            for daemon in self.daemons:
+                daemon.check()
+            return look()
+
+        try:
+            wait_for(looked, what=what, limit=_LIMIT)
+        except TestbedError as error:
+            if "\n" in str(error):
+                raise
+            lines = tail(self.places.logs / f"{log}.log")
+            raise TestbedError(f"{error}; the last lines of {log}.log:\n{lines}") from error
+
+
+def _gather(places: Places, wish: Wish, *, tell: Tell) -> _Materials:
+    """Download and build what is missing; nothing of the cluster runs yet."""
+    root = debian.node_programs(into=places.cache / "debian", tell=tell)
+    programs = Programs(places.cache).need(wish.programs(), tell=tell)
+    shipped = [name for name in ("pause", "coredns", "prometheus") if name in programs]
+    archives = {name: images.program_archive(programs[name]) for name in shipped}
+    return _Materials(programs=programs, archives=archives, debian=root)
+
+
+def _start(places: Places, wish: Wish, materials: _Materials, *, tell: Tell) -> Cluster:
+    env = debian.environment(materials.debian, os.environ)
+    launcher = Launcher(groups=Groups(places.cgroup), logs=places.logs, env=env)
+    start = _Start(places=places, materials=materials, launcher=launcher, tell=tell)
+    try:
+        _furnish(places, materials)
+        _start_everything(start, [Node(number) for number in range(1, wish.nodes + 1)])
+        _wait_until_usable(start)
+        places.ready.touch()
+    except BaseException:
+        down(places, tell=_silent)
+        raise
+    return start.cluster
+
+
+def _furnish(places: Places, materials: _Materials) -> None:
+    """The cluster's folder and control groups."""
+    places.state.mkdir(parents=True, mode=0o700)
+    places.servers.mkdir()
+    for name in _SERVERS:
+        (places.servers / name).symlink_to(materials.programs["kube"])
+    places.resolv_conf.write_text(_RESOLV_CONF)
+    link_tools(places, Programs(places.cache))
+    Groups(places.cgroup).make(CLIENTS)
+
+
+def _start_everything(start: _Start, nodes: Sequence[Node]) -> None:
+    """The control plane and all nodes side by side: each server waits for the one it needs by itself."""
+    with ThreadPoolExecutor(max_workers=len(nodes) + 2) as pool:
+        keys = pool.submit(pki.make, start.places.pki, nodes)
+        control_plane = start.keep(_hold(start, CONTROL_PLANE))
+        controlplane.lay_switch(control_plane)
+        keys.result()
+        start.daemons += controlplane.start_servers(control_plane, places=start.places, launcher=start.launcher)
+        seeding = pool.submit(_push_own_images, start)
+        for begun in [pool.submit(_start_node, start, node, nodes) for node in nodes]:
+            start.daemons += begun.result()
+        controlplane.route_services(control_plane, nodes[0])
+        seeding.result()
+
+
+def _start_node(start: _Start, node: Node, peers: Sequence[Node]) -> list[Daemon]:
+    space = start.keep(_hold(start, node.name))
+    controlplane.plug_in(start.spaces[CONTROL_PLANE], node, space)
+    worker.lay_network(space, node, peers)
+    plugins = start.materials.debian / "usr" / "lib" / "cni"
+    snapshotter = "native"
+    if layers_by_overlay(start.places.state):
+        snapshotter = "overlayfs"
+    settings = worker.Settings(plugins=plugins, snapshotter=snapshotter)
+    daemons = worker.start_servers(space, node, places=start.places, launcher=start.launcher, settings=settings)
+    pause, groups = start.materials.programs["pause"], start.launcher.groups
+    log = start.places.logs / f"{node.client}.log"
+    client = start.keep(hold_client(node.client, space, pause=pause, groups=groups, log=log))
+    worker.plug_in_client(client, node, space)
+    return daemons
+
+
+def _hold(start: _Start, name: str) -> Space:
+    log = start.places.logs / f"{name}.log"
+    return hold(name, pause=start.materials.programs["pause"], groups=start.launcher.groups, log=log)
+
+
+def _push_own_images(start: _Start) -> None:
+    registry = start.cluster.registry
+    wait_for(registry.answers, what="the registry", limit=_LIMIT)
+    for archive in start.materials.archives.values():
+        images.load(archive, registry)
+
+
+def _wait_until_usable(start: _Start) -> None:
+    cluster = start.cluster
+    start.wait(cluster.api.ready, what="the API server", log="cp.kube-apiserver")
+    start.mark("API server ready")
+    cluster.kubectl("create", "--validate=false", "-f", str(MANIFESTS / "dns.yaml"))
+    start.wait(lambda: _all_ready(cluster), what="all nodes to be Ready", log="n1.kubelet")
+    start.mark(f"{len(cluster.nodes)} nodes Ready")
+    if "prometheus" in start.materials.programs:
+        cluster.kubectl("create", "--validate=false", "-f", str(MANIFESTS / "prometheus.yaml"))
+    for node in cluster.nodes:
+        start.wait(partial(_resolves, cluster, at=node.client), what=f"DNS on {node.name}", log="n1.kubelet")
+    start.mark("DNS answers on each node")
+    if "prometheus" in start.materials.programs:
+        cluster.kubectl("-n", "monitoring", "rollout", "status", "deployment/prometheus", "--timeout=60s")
+        start.mark("Prometheus ready")
+
+
+def _all_ready(cluster: Cluster) -> bool:
+    ready = {node.name for node in cluster.api.nodes() if node.ready}
+    return ready == {node.name for node in cluster.nodes}
+
+
+def _resolves(cluster: Cluster, *, at: str) -> bool:
+    """Rolled out is not known to every kube-proxy, which gathers changes for up to a second: so each node is asked."""
+    return cluster.run(["getent", "hosts", _PROBED_NAME], at=at).returncode == 0
+
+
+def _whole(places: Places) -> Cluster | None:
+    """The cluster, if it was started to the end and still answers."""
+    cluster = find(places)
+    if cluster is not None and places.ready.exists() and cluster.api.ready():
+        return cluster
+    return None
+
+
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _silent(line: str) -> None:
+    """For steps that a person need not hear of."""
