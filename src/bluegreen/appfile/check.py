@@ -1,0 +1,241 @@
+"""A tree of nodes against the structs of the schema: the first thing that does not fit, with its line.
+
+The rules come from the structs, by msgspec's own reading of them, so there is one place to change them. msgspec's
+errors are not used: they carry no line, do not name the key of a mapping's value, and know no nearest name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec import inspect
+
+from bluegreen.appfile.nodes import Ambiguous, Items, Leaf, Mapping
+from bluegreen.appfile.schema import NAME, PATH, VARIABLE
+from bluegreen.domain.errors import AppFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bluegreen.appfile.nodes import Key, Node, Scalar
+
+LONGEST_QUOTE = 60
+"""How much of a value an error repeats; its line says where the rest is."""
+
+Step = str | int
+At = tuple[Step, ...]
+
+_PATTERNS = {
+    NAME: "a name of lower-case letters, digits and dashes",
+    PATH: "a path that begins with / and has no blank in it",
+    VARIABLE: "a variable's name, such as LOG_LEVEL",
+    r"^[0-9]+(\.[0-9]+)? ?%$": "a percentage such as 1%",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where each value of the file is written: its path in the file to its line."""
+
+    file: str
+    lines: dict[At, int] = field(default_factory=dict)
+
+    def error(self, message: str, *at: Step, mend: str = "") -> AppFileError:
+        """An error about the value at this path, or about what holds it when it is not written itself."""
+        while at and at not in self.lines:
+            at = at[:-1]
+        return AppFileError(message, path=self.file, line=self.lines.get(at, 0), mend=mend)
+
+
+def check(node: Node, wanted: inspect.Type, places: Places, at: At = ()) -> Any:  # noqa: ANN401 - plain values
+    """Return the node as plain values that fit ``wanted``, noting each one's line. Raises AppFileError."""
+    places.lines.setdefault(at, node.line)
+    wanted = _bare(wanted)
+    if isinstance(wanted, inspect.StructType) and isinstance(node, Mapping):
+        return _check_struct(node, wanted, places, at)
+    if isinstance(wanted, inspect.DictType) and isinstance(node, Mapping):
+        return _check_dict(node, wanted, places, at)
+    if isinstance(wanted, inspect.ListType) and isinstance(node, Items):
+        return _check_list(node, wanted, places, at)
+    if isinstance(node, Leaf) and any(_fits(node.value, option) for option in _options(wanted)):
+        return node.value
+    raise _misfit(node, wanted, places, at)
+
+
+def _bare(wanted: inspect.Type) -> inspect.Type:
+    """The type without its description."""
+    while isinstance(wanted, inspect.Metadata):
+        wanted = wanted.type
+    return wanted
+
+
+def _options(wanted: inspect.Type) -> tuple[inspect.Type, ...]:
+    if isinstance(wanted, inspect.UnionType):
+        return tuple(_bare(option) for option in wanted.types)
+    return (wanted,)
+
+
+def _check_struct(node: Mapping, wanted: inspect.StructType, places: Places, at: At) -> dict[str, Any]:
+    fields = {each.encode_name: each for each in wanted.fields}
+    for key, _ in node.pairs:
+        places.lines[(*at, key.text)] = key.line
+        if key.text not in fields:
+            raise _unknown_key(key, list(fields), places, at)
+    given = {key.text: value for key, value in node.pairs}
+    missing = [name for name, each in fields.items() if each.required and name not in given]
+    if missing:
+        raise places.error(f"{_where(at)} has no {_quoted(missing)}", *at, mend=_add(missing))
+    return {name: check(value, fields[name].type, places, (*at, name)) for name, value in given.items()}
+
+
+def _add(missing: Sequence[str]) -> str:
+    return "add " + ", ".join(f"{name}: ..." for name in missing)
+
+
+def _unknown_key(key: Key, known: Sequence[str], places: Places, at: At) -> AppFileError:
+    return places.error(
+        f"{_where(at)} has the unknown key {key.text!r}",
+        *at,
+        key.text,
+        mend=nearest(key.text, known),
+    )
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to write instead of a name that does not exist: the nearest one, or all that there are."""
+    import difflib  # only when something is wrong
+
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"it may be {', '.join(known)}"
+
+
+def _check_dict(node: Mapping, wanted: inspect.DictType, places: Places, at: At) -> dict[str, Any]:
+    for key, _ in node.pairs:
+        places.lines[(*at, key.text)] = key.line
+        if not _fits(key.text, _bare(wanted.key_type)):
+            message = f"in {_where(at)} the key {key.text!r} is not {_describe(_bare(wanted.key_type))}"
+            raise places.error(message, *at, key.text, mend="rename it")
+    return {key.text: check(value, wanted.value_type, places, (*at, key.text)) for key, value in node.pairs}
+
+
+def _check_list(node: Items, wanted: inspect.ListType, places: Places, at: At) -> list[Any]:
+    if len(node.items) < (wanted.min_length or 0):
+        raise places.error(f"{_where(at)} is an empty list", *at, mend="it needs at least one entry")
+    return [check(item, wanted.item_type, places, (*at, index)) for index, item in enumerate(node.items)]
+
+
+def _fits(value: Scalar, wanted: inspect.Type) -> bool:
+    if isinstance(wanted, inspect.StrType):
+        return isinstance(value, str) and _text_fits(value, wanted)
+    if isinstance(wanted, inspect.IntType):
+        return isinstance(value, int) and _in_range(value, wanted)
+    if isinstance(wanted, inspect.FloatType):
+        return isinstance(value, int | float) and _in_range(value, wanted)
+    return False
+
+
+def _text_fits(value: str, wanted: inspect.StrType) -> bool:
+    longest = wanted.max_length or len(value)
+    matches = wanted.pattern is None or re.fullmatch(wanted.pattern, value) is not None
+    return (wanted.min_length or 0) <= len(value) <= longest and matches and "\0" not in value
+
+
+def _in_range(value: float, wanted: inspect.IntType | inspect.FloatType) -> bool:
+    return (
+        (wanted.ge is None or value >= wanted.ge)
+        and (wanted.gt is None or value > wanted.gt)
+        and (wanted.le is None or value <= wanted.le)
+        and (wanted.lt is None or value < wanted.lt)
+    )
+
+
+def _misfit(node: Node, wanted: inspect.Type, places: Places, at: At) -> AppFileError:
+    expected = " or ".join(_describe(option) for option in _options(wanted))
+    found = _found(node)
+    return places.error(f"{_where(at)} must be {expected}, but is {found}", *at, mend=_mend(node, wanted))
+
+
+def _mend(node: Node, wanted: inspect.Type) -> str:
+    if not isinstance(node, Leaf):
+        return ""
+    if node.value is None:
+        return "give it a value, or remove the key"
+    if not isinstance(node.value, str) and any(_fits(node.text, option) for option in _options(wanted)):
+        return f'write it in quotes: "{node.text}"'
+    return ""
+
+
+def _describe(wanted: inspect.Type) -> str:
+    match wanted:
+        case inspect.StructType():
+            return "a mapping of keys"
+        case inspect.DictType():
+            return "a mapping of names to values"
+        case inspect.ListType():
+            return "a list"
+        case inspect.IntType():
+            return f"a whole number{_range(wanted)}"
+        case inspect.FloatType():
+            return f"a number{_range(wanted)}"
+        case inspect.StrType():
+            return _describe_text(wanted)
+        case _:
+            return "something else"
+
+
+def _describe_text(wanted: inspect.StrType) -> str:
+    words = _PATTERNS.get(wanted.pattern or "", "text")
+    if wanted.max_length is not None:
+        return f"{words}, at most {wanted.max_length} characters long"
+    return words
+
+
+def _range(wanted: inspect.IntType | inspect.FloatType) -> str:
+    bounds = [
+        f"{words} {bound:.10g}"
+        for words, bound in (
+            ("from", wanted.ge),
+            ("above", wanted.gt),
+            ("up to", wanted.le),
+            ("below", wanted.lt),
+        )
+        if bound is not None
+    ]
+    return f" {' '.join(bounds)}" if bounds else ""
+
+
+def _found(node: Node) -> str:
+    match node:
+        case Mapping():
+            return "a mapping of keys"
+        case Items():
+            return "a list"
+        case Leaf(value=None):
+            return "empty"
+        case Leaf(value=Ambiguous()):
+            return f"{_cut(node.text)}, which YAML may read as something else"
+        case Leaf(value=str(text)):
+            return f"the text {_cut(text)!r}"
+        case Leaf():
+            return f"the number {node.text}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
+def _where(at: At) -> str:
+    """``services[1].probes.startup`` as people say it; the whole file for the root."""
+    words = ""
+    for step in at:
+        words += f"[{step + 1}]" if isinstance(step, int) else f".{step}"
+    return words.removeprefix(".") or "the file"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return " and no ".join(repr(name) for name in names)

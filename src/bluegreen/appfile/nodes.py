@@ -1,0 +1,196 @@
+"""The YAML text as a tree of nodes that know their line. Nothing here knows what an app file is.
+
+The tree is read from PyYAML's own nodes instead of its Python values, for three reasons: a value has no line, a mapping
+with a key twice silently loses one, and YAML 1.1 turns ``no`` into false, ``12:30`` into 750 and ``010`` into 8. Here a
+plain scalar is a number only when it is written as one; everything that YAML 1.1 would reinterpret is kept as what it
+is, an ambiguous word, for the reader to refuse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import yaml
+
+from bluegreen.domain.errors import AppFileError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PREFIX: Final = "tag:yaml.org,2002:"
+_TAGS = frozenset(
+    _PREFIX + name for name in ("map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value")
+)
+"""What PyYAML resolves by itself. Any other tag was written by hand, and would make something of a value."""
+_WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
+_REAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
+_MERGE_KEY: Final = "<<"
+
+
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """A plain scalar that YAML 1.1 takes for something else than text or a decimal number."""
+
+
+Scalar = None | int | float | str | Ambiguous
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """A scalar, as it is written and as what it is understood."""
+
+    line: int
+    text: str
+    value: Scalar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Items:
+    """A sequence."""
+
+    line: int
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of a mapping, as it is written."""
+
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """A mapping; its keys are unique."""
+
+    line: int
+    pairs: tuple[tuple[Key, Node], ...]
+
+
+Node = Leaf | Items | Mapping
+
+
+def read(path: Path) -> Node:
+    """Read the file's one document. Raises AppFileError for whatever is no YAML, with its line."""
+    return parse(_text(path), path=str(path))
+
+
+def parse(text: str, *, path: str) -> Node:
+    """Read the text's one document; ``path`` is for errors only."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise _syntax_error(error, path=path) from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        message = f"the character U+{ord(text[error.position]):04X} may not stand in a YAML file"
+        raise AppFileError(message, path=path, line=line, mend="remove it") from error
+    except RecursionError as error:
+        raise AppFileError("it is nested too deeply", path=path, mend="an app file is five levels deep") from error
+    if root is None:
+        raise AppFileError("the file is empty", path=path, mend="bluegreen schema says what an app file holds")
+    return _Reader(path).read(root)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise AppFileError("there is no such file", path=str(path), mend="name the app file with --app FILE") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise AppFileError("the file is not UTF-8 text", path=str(path), line=line, mend="save it as UTF-8") from error
+    except OSError as error:
+        raise AppFileError(f"it cannot be read: {error.strerror}", path=str(path)) from error
+
+
+def _syntax_error(error: yaml.MarkedYAMLError, *, path: str) -> AppFileError:
+    mark = error.problem_mark or error.context_mark
+    problem = error.problem or error.context or "this is no YAML"
+    mend = "see YAML's rules for this line, or the line before it"
+    if "'\\t'" in problem:
+        problem, mend = "a tab is no indentation in YAML", "indent with spaces"
+    elif isinstance(error, yaml.composer.ComposerError) and "single document" in (error.context or ""):
+        problem, mend = "a second document begins here", "keep one stack in one file"
+    return AppFileError(problem, path=path, line=mark.line + 1 if mark else 0, mend=mend)
+
+
+class _Reader:
+    """Turns PyYAML's nodes into ours. Aliases share one node, so many of them cost nothing; a circle is refused."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._open: set[yaml.Node] = set()
+        self._done: dict[yaml.Node, Node] = {}
+
+    def read(self, node: yaml.Node) -> Node:
+        if node in self._open:
+            raise self._error(node, "this value holds itself", mend="write it out without the alias")
+        if node not in self._done:
+            self._open.add(node)
+            self._done[node] = self._read(node)
+            self._open.remove(node)
+        return self._done[node]
+
+    def _read(self, node: yaml.Node) -> Node:
+        line = node.start_mark.line + 1
+        if node.tag not in _TAGS:
+            raise self._error(node, f"the tag {node.tag} means nothing here", mend="remove it")
+        if isinstance(node, yaml.MappingNode):
+            return Mapping(line=line, pairs=self._pairs(node))
+        if isinstance(node, yaml.SequenceNode):
+            return Items(line=line, items=tuple(self.read(item) for item in node.value))
+        assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - YAML has no fourth kind
+        return Leaf(line=line, text=node.value, value=_scalar(node))
+
+    def _pairs(self, node: yaml.MappingNode) -> tuple[tuple[Key, Node], ...]:
+        own: dict[str, tuple[Key, Node]] = {}
+        merged: dict[str, tuple[Key, Node]] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            if key.text == _MERGE_KEY:
+                merged.update(self._merged(value_node))
+            elif key.text in own:
+                first = own[key.text][0].line
+                message = f"the key {key.text!r} is here twice: it was given in line {first} already"
+                raise self._error(key_node, message, mend="remove one of them")
+            else:
+                own[key.text] = (key, self.read(value_node))
+        return tuple({**merged, **own}.values())
+
+    def _merged(self, node: yaml.Node) -> dict[str, tuple[Key, Node]]:
+        found = self.read(node)
+        sources = found.items if isinstance(found, Items) else (found,)
+        pairs: dict[str, tuple[Key, Node]] = {}
+        for source in reversed(sources):
+            if not isinstance(source, Mapping):
+                raise self._error(node, "'<<' takes a mapping, or a list of mappings", mend="write the keys out")
+            pairs.update({key.text: (key, value) for key, value in source.pairs})
+        return pairs
+
+    def _key(self, node: yaml.Node) -> Key:
+        if not isinstance(node, yaml.ScalarNode):
+            raise self._error(node, "a key must be a word", mend="write it as name: value")
+        return Key(line=node.start_mark.line + 1, text=node.value)
+
+    def _error(self, node: yaml.Node, message: str, *, mend: str) -> AppFileError:
+        return AppFileError(message, path=self._path, line=node.start_mark.line + 1, mend=mend)
+
+
+def _scalar(node: yaml.ScalarNode) -> Scalar:
+    """The value as it is written; ``tag`` is what YAML 1.1 makes of it."""
+    text: str = node.value
+    match node.tag.removeprefix(_PREFIX):
+        case "str":
+            return text
+        case "null":
+            return None
+        case "int" if _WHOLE.match(text):
+            return int(text)
+        case "float" if _REAL.match(text):
+            return float(text)
+        case _:
+            return Ambiguous()

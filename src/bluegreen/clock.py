@@ -1,0 +1,59 @@
+"""The real clock, and the one place where an interrupt arrives.
+
+A signal handler only leaves word here; the next wait raises it. So a release is never torn apart between two writes
+that belong together: it is interrupted where it waits, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import Interrupted
+from bluegreen.domain.stack import Instant
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+
+class SystemClock:
+    """ports.Clock over the system's clocks."""
+
+    def __init__(self) -> None:
+        """Start without an interrupt pending; ``listen`` connects it to the process's signals."""
+        self._told = threading.Event()
+        self._signal = ""
+
+    def listen(self) -> None:
+        """Let SIGINT and SIGTERM arrive here. Main thread only."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.interrupt(signal.Signals(number).name)
+
+    def interrupt(self, name: str) -> None:
+        """Leave word that the process was told to stop by the signal of this name."""
+        self._signal = name
+        self._told.set()
+
+    def now(self) -> Instant:
+        """The monotonic clock, in seconds."""
+        return Instant(time.monotonic())
+
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
+
+    def wait(self, *, until: Instant) -> None:
+        """Return at ``until``. Raises Interrupted at once when told to stop."""
+        self._told.wait(max(0.0, until - self.now()))
+        self.raise_if_interrupted()
+
+    def raise_if_interrupted(self) -> None:
+        """Raise Interrupted for a signal that came since the last call; the next signal counts anew."""
+        if self._told.is_set():
+            self._told.clear()
+            raise Interrupted(signal=self._signal)

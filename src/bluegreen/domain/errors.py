@@ -1,0 +1,165 @@
+"""The one tree of errors, with the exit code of each. The only place where exit codes are decided.
+
+    BluegreenError
+    ├── UsageError ............................ 2    the command or the app file is wrong; nothing was changed
+    │   └── AppFileError ...................... 2    with path and line
+    ├── ReleaseFailed ......................... 1    before the switch: users saw nothing
+    │   └── ReleaseTimedOut ................... 70   before the switch; names the limit that ran out
+    ├── RolledBack ............................ 3    after the switch: users are back on the slot that was active
+    ├── LockError
+    │   ├── HeldBy ............................ 4    another release holds the lock (never raised by a rollback)
+    │   └── LostLock .......................... 5    another run took over; this one has yielded
+    ├── Held .................................. 5    a person must decide: drift, a split stack, no warm way back
+    ├── PlatformError ......................... 6    unreachable, not started, or a right is missing
+    │   ├── NotStarted ........................ 6
+    │   └── JournalError ...................... 6    an entry could not be made durable
+    ├── DeadlineExceeded ...................... 70   a wait ran into its limit; the pipeline says which
+    └── Interrupted ........................... 130 / 143    SIGINT / SIGTERM, after the stack was left safe
+
+Each error says what happened, where, and what to do: ``str(error)`` is one line for the screen, ``mend`` the next step.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from bluegreen.domain.health import Cause
+
+
+class ExitCode(IntEnum):
+    """What the process answers to whoever started it. Documentation is generated from this class."""
+
+    meaning: str
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Attach the meaning to the number."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    OK = 0, "released (proven or not: the summary says which), or nothing to do"
+    FAILED = 1, "failed before the switch: users saw nothing"
+    USAGE = 2, "usage or configuration: nothing was changed"
+    ROLLED_BACK = 3, "rolled back after the switch"
+    LOCKED = 4, "another release holds the lock"
+    HELD = 5, "held: a person must decide (drift, a split stack, no warm way back)"
+    UNREACHABLE = 6, "platform unreachable, or a permission is missing"
+    TIMED_OUT = 70, "timed out before the switch: users saw nothing; the message names the limit"
+    INTERRUPTED = 130, "interrupted (SIGINT), after the stack was left safe"
+    TERMINATED = 143, "terminated (SIGTERM), after the stack was left safe"
+
+
+class BluegreenError(Exception):
+    """Base of every error that a user may see."""
+
+    exit_code: ExitCode = ExitCode.FAILED
+
+    def __init__(self, message: str, *, mend: str = "") -> None:
+        """``message``: what and where, one line. ``mend``: what to do about it."""
+        super().__init__(message)
+        self.mend = mend
+
+
+class UsageError(BluegreenError):
+    """The command line or the configuration is wrong; nothing was changed."""
+
+    exit_code = ExitCode.USAGE
+
+
+class AppFileError(UsageError):
+    """The app file is wrong, at ``path``:``line`` (counted from 1; 0 when it is about the whole file)."""
+
+    def __init__(self, message: str, *, path: str, line: int = 0, mend: str = "") -> None:
+        """Put the place in front of the message, as compilers do."""
+        place = f"{path}:{line}" if line else path
+        super().__init__(f"{place}: {message}", mend=mend)
+        self.path = path
+        self.line = line
+
+
+class ReleaseFailed(BluegreenError):
+    """The release ended before the switch. ``cause``: what made its slot bad, when that is known."""
+
+    exit_code = ExitCode.FAILED
+
+    def __init__(self, message: str, *, cause: Cause | None = None, mend: str = "") -> None:
+        """As BluegreenError, with the cause for the record."""
+        super().__init__(message, mend=mend)
+        self.cause = cause
+
+
+class ReleaseTimedOut(ReleaseFailed):
+    """The release ended before the switch because a limit ran out; the message names it."""
+
+    exit_code = ExitCode.TIMED_OUT
+
+
+class RolledBack(BluegreenError):
+    """The release was taken back after the switch."""
+
+    exit_code = ExitCode.ROLLED_BACK
+
+
+class LockError(BluegreenError):
+    """Base: somebody else works on this stack."""
+
+
+class HeldBy(LockError):
+    """Another run holds the lock; ``holder`` says who."""
+
+    exit_code = ExitCode.LOCKED
+
+    def __init__(self, message: str, *, holder: str, mend: str = "") -> None:
+        """``holder``: one line for the screen, for example ``deploy r-1a2b by ann on ci-7, pid 4711``."""
+        super().__init__(message, mend=mend)
+        self.holder = holder
+
+
+class LostLock(LockError):
+    """This run's fence is no longer the newest: another run, most often a rollback, took over."""
+
+    exit_code = ExitCode.HELD
+
+    def __init__(self, message: str, *, taken_by: str, mend: str = "") -> None:
+        """``taken_by``: who took over, as far as it is known."""
+        super().__init__(message, mend=mend)
+        self.taken_by = taken_by
+
+
+class Held(BluegreenError):
+    """The stack is in a state that only a person may resolve; both slots keep serving."""
+
+    exit_code = ExitCode.HELD
+
+
+class PlatformError(BluegreenError):
+    """The platform cannot be reached, or refuses."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class NotStarted(PlatformError):
+    """The stack does not exist on this platform, or is not running."""
+
+
+class JournalError(PlatformError):
+    """An entry could not be made durable, so the step that it announces must not be taken."""
+
+
+class DeadlineExceeded(BluegreenError):
+    """A wait ran into its limit. The pipeline turns it into an error that names the limit."""
+
+    exit_code = ExitCode.TIMED_OUT
+
+
+class Interrupted(BluegreenError):
+    """The process was told to stop: ``signal`` is ``SIGINT`` or ``SIGTERM``."""
+
+    def __init__(self, *, signal: str) -> None:
+        """Choose the exit code that shells use for this signal."""
+        super().__init__(f"interrupted by {signal}")
+        self.signal = signal
+        self.exit_code = ExitCode.INTERRUPTED if signal == "SIGINT" else ExitCode.TERMINATED

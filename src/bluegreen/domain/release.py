@@ -1,0 +1,332 @@
+"""The journal's entries and their fold: what a run has done, how it ended, and which way is back.
+
+Every entry is made durable before the step that it announces is taken. So the fold of a journal that just stops says
+how far a killed run can have come, and the next command knows what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.health import Cause
+from bluegreen.domain.judgement import Judgement
+from bluegreen.domain.plan import Plan, SlotSpec
+from bluegreen.domain.routing import Move
+from bluegreen.domain.stack import Seconds, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class RunKind(StrEnum):
+    """What a run was asked to do."""
+
+    RELEASE = "release"
+    ROLLBACK = "rollback"
+
+
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    RELEASED = "released"
+    NOT_PROVEN = "released, not proven"
+    FAILED = "failed before the switch"
+    TIMED_OUT = "timed out before the switch"
+    ROLLED_BACK = "rolled back"
+    INTERRUPTED = "interrupted before the switch"
+    YIELDED = "yielded to another run"
+    HELD = "held"
+    ABANDONED = "abandoned before the switch"
+
+    @property
+    def in_effect(self) -> bool:
+        """Whether users are on what this release brought."""
+        return self in {Outcome.RELEASED, Outcome.NOT_PROVEN}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began:
+    """A release with this plan begins; nothing was written yet."""
+
+    plan: Plan
+    who: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackBegan:
+    """A rollback by hand begins: all routes to ``to``. ``of``: the release it takes back, if one is known."""
+
+    to: Slot
+    of: str
+    who: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """The slot's workloads are about to be replaced."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """The slot is ready and its checks passed."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switching:
+    """These routes are about to be written."""
+
+    moves: tuple[Move, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed:
+    """The data plane's own witness says that the slot serves; ``how`` says which witness, empty: none answered."""
+
+    slot: Slot
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The observation window's result."""
+
+    judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollingBack:
+    """These routes are about to be, or have just been, written back: recorded after the writes when not before."""
+
+    moves: tuple[Move, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoring:
+    """The slot's previous images are about to be put back."""
+
+    spec: SlotSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """The slot's previous images are back and ready."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retiring:
+    """The slot is about to be ended: the way back will be a cold start."""
+
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The run is over."""
+
+    outcome: Outcome
+    why: str = ""
+    cause: Cause | None = None
+    took: Seconds = 0.0
+
+
+Body = (
+    Began
+    | RollbackBegan
+    | Staging
+    | Validated
+    | Switching
+    | Confirmed
+    | Judged
+    | RollingBack
+    | Restoring
+    | Restored
+    | Retiring
+    | Ended
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry: the run it belongs to, when it was written (seconds since 1970) and what it says."""
+
+    run: str
+    at: float
+    body: Body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The fold of a run's entries."""
+
+    id: str
+    kind: RunKind
+    began_at: float
+    who: str
+    plan: Plan | None = None
+    to: Slot | None = None
+    """Where a rollback by hand goes."""
+    of: str = ""
+    staging: bool = False
+    """The target slot may hold something else than before."""
+    validated: bool = False
+    moves: tuple[Move, ...] = ()
+    """The writes of the switch; not empty: some or all of them may have happened."""
+    confirmed: Confirmed | None = None
+    judgement: Judgement | None = None
+    back: tuple[Move, ...] = ()
+    """The writes of the way back."""
+    restored: bool = False
+    retired: bool = False
+    ended: Ended | None = None
+    entries: tuple[Entry, ...] = field(default=(), repr=False)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None: it runs, or it was killed."""
+        return self.ended.outcome if self.ended is not None else None
+
+    @property
+    def serving_after(self) -> Slot | None:
+        """The slot that users were left on, when it ended in a known place."""
+        if self.kind is RunKind.ROLLBACK:
+            return self.to
+        if self.plan is None:
+            return None
+        return self.plan.target if self.outcome is not None and self.outcome.in_effect else self.plan.active
+
+
+def fold(entries: Iterable[Entry]) -> Run | None:
+    """Fold one run's entries in order; None: there are none."""
+    run: Run | None = None
+    for entry in entries:
+        if run is None:
+            run = _begin(entry)
+        run = replace(_step(run, entry.body), entries=(*run.entries, entry))
+    return run
+
+
+def _begin(entry: Entry) -> Run:
+    match entry.body:
+        case RollbackBegan(to=to, of=of, who=who):
+            return Run(id=entry.run, kind=RunKind.ROLLBACK, began_at=entry.at, who=who, to=to, of=of)
+        case Began(plan=plan, who=who):
+            return Run(id=entry.run, kind=RunKind.RELEASE, began_at=entry.at, who=who, plan=plan)
+        case _:
+            return Run(id=entry.run, kind=RunKind.RELEASE, began_at=entry.at, who="")
+
+
+def _step(run: Run, body: Body) -> Run:
+    match body:
+        case Staging():
+            return replace(run, staging=True)
+        case Validated():
+            return replace(run, validated=True)
+        case Switching(moves=moves):
+            return replace(run, moves=moves)
+        case Confirmed():
+            return replace(run, confirmed=body)
+        case Judged(judgement=judgement):
+            return replace(run, judgement=judgement)
+        case RollingBack(moves=moves):
+            return replace(run, back=moves)
+        case Restored():
+            return replace(run, restored=True)
+        case Retiring():
+            return replace(run, retired=True)
+        case Ended():
+            return replace(run, ended=body)
+        case _:
+            return run
+
+
+def put_back(plan: Plan, runs: Iterable[Run]) -> Plan:
+    """The plan with a previous content of its slot that is worth putting back.
+
+    What a failed run left in the slot is not: then it is what that run itself would have put back.
+    """
+    known = {run.id: run for run in runs}
+    previous = plan.previous
+    while previous is not None and (left := known.get(previous.revision)) is not None and _left_bad(left):
+        previous = left.plan.previous if left.plan is not None else None
+    return replace(plan, previous=previous)
+
+
+def _left_bad(run: Run) -> bool:
+    return run.outcome is None or run.outcome in {
+        Outcome.FAILED,
+        Outcome.TIMED_OUT,
+        Outcome.ROLLED_BACK,
+        Outcome.INTERRUPTED,
+        Outcome.ABANDONED,
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """Where a rollback leads: to ``slot``, taking back the run ``of``."""
+
+    slot: Slot
+    of: Run
+
+
+@dataclass(frozen=True, slots=True)
+class NoWayBack:
+    """There is nothing to take back, and why; ``settled``: users already are where a rollback would bring them."""
+
+    why: str
+    settled: bool
+
+
+def way_back(runs: Iterable[Run], *, serving: Slot | None) -> Back | NoWayBack:
+    """Which slot was active before, by the newest run first. ``serving``: the slot of all routes; None: split.
+
+    A rollback's target is never the thing that just failed: after a rollback, by itself or by hand, there is nothing
+    more to take back, and a person who wants to go further must name the slot.
+    """
+    for run in runs:
+        if run.plan is None and run.kind is RunKind.RELEASE:
+            continue
+        found = _back_from(run, serving)
+        if found is not None:
+            return found
+    return NoWayBack("no release has switched this stack yet", settled=True)
+
+
+def _back_from(run: Run, serving: Slot | None) -> Back | NoWayBack | None:
+    if run.kind is RunKind.ROLLBACK:
+        return _after_rollback(run, serving)
+    plan = run.plan
+    assert plan is not None  # noqa: S101 - way_back leaves the others out
+    if run.outcome is None:
+        return Back(slot=plan.active, of=run)
+    if run.outcome.in_effect or run.outcome in {Outcome.HELD, Outcome.YIELDED}:
+        return _after_switch(run, plan, serving)
+    if run.outcome is Outcome.ROLLED_BACK:
+        return NoWayBack(f"{run.id} was rolled back already: {plan.active} serves again", settled=True)
+    if run.staging and not run.restored:
+        why = f"{plan.target} holds what {run.id} left there when it {run.outcome}"
+        return NoWayBack(why, settled=False)
+    return None  # it never switched and left nothing behind: the run before it decides
+
+
+def _after_switch(run: Run, plan: Plan, serving: Slot | None) -> Back | NoWayBack | None:
+    if serving is plan.active:
+        return NoWayBack(f"users are back on {plan.active}, where they were before {run.id}", settled=True)
+    return Back(slot=plan.active, of=run)
+
+
+def _after_rollback(run: Run, serving: Slot | None) -> Back | NoWayBack:
+    to = run.to or Slot.BLUE
+    if run.ended is not None and serving is to:
+        return NoWayBack(f"{run.id} brought users back to {to} already", settled=True)
+    return Back(slot=to, of=run)

@@ -1,0 +1,35 @@
+"""Phase 2: put the new images into the idle slot. Users are not touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.events import Phase, PhaseBegan, PhaseDone
+from bluegreen.domain.release import Staging
+from bluegreen.pipeline.routes import stamp
+
+if TYPE_CHECKING:
+    from bluegreen.domain.plan import Plan
+    from bluegreen.domain.stack import Seconds
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import Grip
+
+STAGE_SLACK: Seconds = 30.0
+"""Beyond the grace of the services that are ended first."""
+
+
+def deploy(tools: Tools, plan: Plan, *, grip: Grip) -> None:
+    """Mark the routes as ours, then stage the slot. Raises LostLock, Held, PlatformError, DeadlineExceeded."""
+    started = tools.clock.now()
+    limit = stage_limit(tools)
+    images = ", ".join(f"{tools.stack.short(change.service)} {change.after}" for change in plan.changes)
+    tools.emit(PhaseBegan(phase=Phase.DEPLOY, what=f"{images} into {plan.target}", limit=limit))
+    stamp(tools, plan.active, grip=grip)
+    tools.record(plan.release, Staging(slot=plan.target))
+    tools.platform.stage(plan.want, grip=grip, until=tools.limit(limit))
+    tools.emit(PhaseDone(phase=Phase.DEPLOY, what=f"{plan.target} is staged", took=tools.since(started)))
+
+
+def stage_limit(tools: Tools) -> Seconds:
+    """How long a stage may take: what it ends first has its grace, service after service."""
+    return sum(service.grace for service in tools.stack.services) + STAGE_SLACK

@@ -1,0 +1,52 @@
+"""Phase 1: find the active slot, and plan. Nothing is written here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import UsageError
+from bluegreen.domain.events import Note, Phase, PhaseDone, Planned, Warned
+from bluegreen.domain.plan import make_plan
+from bluegreen.domain.release import put_back
+from bluegreen.ports import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bluegreen.domain.image import ImageReference
+    from bluegreen.domain.plan import Options, Plan
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import Finding
+
+
+def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Options, run: str, dry_run: bool) -> Plan:
+    """Read the stack, plan the release, and let the platform look for what speaks against it.
+
+    Raises UsageError, Held, PlatformError; nothing was changed then.
+    """
+    started = tools.clock.now()
+    snapshot = tools.snapshot()
+    plan = make_plan(snapshot, stack=tools.stack, images=images, options=options, release=run)
+    plan = put_back(plan, tools.runs())
+    tools.emit(Planned(plan=plan, dry_run=dry_run))
+    if not plan.nothing_to_do:
+        _heed(tools, plan)
+    what = f"{plan.active} serves; {plan.target} is to be replaced"
+    tools.emit(PhaseDone(phase=Phase.DETECT, what=what, took=tools.since(started)))
+    return plan
+
+
+def _heed(tools: Tools, plan: Plan) -> None:
+    findings = tools.platform.preflight(plan, until=tools.limit())
+    for finding in findings:
+        _tell(tools, finding)
+    refused = [finding for finding in findings if finding.severity is Severity.REFUSE]
+    if refused:
+        raise UsageError("; ".join(finding.text for finding in refused), mend=refused[0].mend)
+
+
+def _tell(tools: Tools, finding: Finding) -> None:
+    if finding.severity is Severity.WARN:
+        tools.emit(Warned(text=finding.text, mend=finding.mend))
+    elif finding.severity is Severity.NOTE:
+        tools.emit(Note(text=finding.text))

@@ -1,0 +1,132 @@
+"""How a run ends on the screen, in the journal, and in the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import BluegreenError, ExitCode, Interrupted
+from bluegreen.domain.events import Summary
+from bluegreen.domain.release import Ended, Outcome
+
+if TYPE_CHECKING:
+    from bluegreen.domain.plan import Plan
+    from bluegreen.domain.stack import Instant, Slot
+    from bluegreen.pipeline.tools import Tools
+
+CODES = {
+    Outcome.RELEASED: ExitCode.OK,
+    Outcome.NOT_PROVEN: ExitCode.OK,
+    Outcome.FAILED: ExitCode.FAILED,
+    Outcome.TIMED_OUT: ExitCode.TIMED_OUT,
+    Outcome.ROLLED_BACK: ExitCode.ROLLED_BACK,
+    Outcome.INTERRUPTED: ExitCode.INTERRUPTED,
+    Outcome.YIELDED: ExitCode.HELD,
+    Outcome.HELD: ExitCode.HELD,
+    Outcome.ABANDONED: ExitCode.FAILED,
+}
+"""The exit code of each outcome; an error that ended the run may name a more exact one."""
+
+
+def nothing_to_do(tools: Tools, plan: Plan) -> ExitCode:
+    """End a run that has nothing to change."""
+    images = ", ".join(f"{tools.stack.short(change.service)} {change.serving}" for change in plan.changes)
+    tools.emit(
+        Summary(
+            run=plan.release,
+            outcome=None,
+            headline=f"nothing to do: {plan.active} serves this already",
+            details=(images, "the same references and the same settings; --force stages it again"),
+            way_back="",
+            took=0.0,
+            exit_code=ExitCode.OK,
+        )
+    )
+    return ExitCode.OK
+
+
+def dry_run_done(tools: Tools, plan: Plan) -> ExitCode:
+    """End a dry run."""
+    unfinished = next(tools.runs(), None)
+    details = []
+    if unfinished is not None and unfinished.outcome is None:
+        details.append(f"{unfinished.id} never ended: a deploy ends it first")
+    tools.emit(
+        Summary(
+            run=plan.release,
+            outcome=None,
+            headline="dry run: nothing was changed",
+            details=tuple(details),
+            way_back="",
+            took=0.0,
+            exit_code=ExitCode.OK,
+        )
+    )
+    return ExitCode.OK
+
+
+def summarise(
+    tools: Tools, plan: Plan, ended: Ended, *, started: Instant, warm: bool, error: BluegreenError | None = None
+) -> ExitCode:
+    """Record the end and say it. ``warm``: the slot that does not serve can be returned to at once."""
+    took = tools.since(started)
+    code = _code(ended.outcome, error)
+    tools.record_if_possible(plan.release, replace(ended, took=took))
+    tools.emit(
+        Summary(
+            run=plan.release,
+            outcome=ended.outcome,
+            headline=_headline(plan, ended),
+            details=_details(tools, plan, ended, error),
+            way_back=_way_back(plan, ended, warm=warm),
+            took=took,
+            exit_code=code,
+        )
+    )
+    return code
+
+
+def _code(outcome: Outcome, error: BluegreenError | None) -> ExitCode:
+    """An interrupted run says so even when users were brought back; a failure before the switch keeps its own code."""
+    if isinstance(error, Interrupted):
+        return error.exit_code
+    if outcome is Outcome.FAILED and error is not None:
+        return error.exit_code
+    return CODES[outcome]
+
+
+def _headline(plan: Plan, ended: Ended) -> str:
+    if ended.outcome.in_effect:
+        return f"{ended.outcome}: {plan.target} serves"
+    if ended.outcome in {Outcome.HELD, Outcome.YIELDED}:
+        return f"{ended.outcome}: a person must decide"
+    return f"{ended.outcome}: {plan.active} serves"
+
+
+def _details(tools: Tools, plan: Plan, ended: Ended, error: BluegreenError | None) -> tuple[str, ...]:
+    images = ", ".join(f"{tools.stack.short(change.service)} {change.after}" for change in plan.changes)
+    lines = [f"{plan.stack} to {images}"]
+    if ended.why:
+        lines.append(f"why: {ended.why}")
+    if error is not None and error.mend:
+        lines.append(f"what to do: {error.mend}")
+    if ended.outcome in {Outcome.ROLLED_BACK, Outcome.HELD} and tools.stack.contacts:
+        lines.append(f"to be told: {', '.join(tools.stack.contacts)}")
+    return tuple(lines)
+
+
+def _way_back(plan: Plan, ended: Ended, *, warm: bool) -> str:
+    if ended.outcome.in_effect and warm:
+        return f"bluegreen rollback   (to {plan.active}, which is warm: at once)"
+    if ended.outcome.in_effect:
+        return f"bluegreen rollback --cold   (to {plan.active}, which was ended: a cold start)"
+    if ended.outcome is Outcome.HELD:
+        return f"bluegreen rollback --to {plan.active}"
+    return further_back(plan.target, warm=warm)
+
+
+def further_back(idle: Slot, *, warm: bool) -> str:
+    """What to say of the idle slot when users are where they were."""
+    if warm:
+        return f"users are where they were; {idle} is warm with what it held before"
+    return f"users are where they were; {idle} holds nothing to go back to"

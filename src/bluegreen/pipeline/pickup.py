@@ -1,0 +1,75 @@
+"""What a killed run left: found by the fold of its journal, and ended before anything new begins.
+
+Before its first write to a route, users saw nothing: it is recorded as abandoned. In the middle of the switch, or of
+the way back, users are brought to the slot that was active. After the switch the observation window is watched again, from
+its start: what was not proven is not assumed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.events import Note
+from bluegreen.domain.release import Ended, Outcome, Run, RunKind
+from bluegreen.pipeline.back import go_back
+
+if TYPE_CHECKING:
+    from bluegreen.domain.plan import Plan
+    from bluegreen.domain.routing import Move
+    from bluegreen.domain.snapshot import Snapshot
+    from bluegreen.domain.stack import Slot
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import Grip
+
+
+class Resume(Protocol):
+    """How a release goes on once its slot serves (release.resume; passed in, for the two need each other)."""
+
+    def __call__(
+        self, tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip
+    ) -> ExitCode:
+        """Confirm, observe and end it."""
+
+
+def pick_up(tools: Tools, *, grip: Grip, resume: Resume) -> ExitCode | None:
+    """End the newest run if it never ended. None: there was none; else the exit code of its end."""
+    run = next(tools.runs(), None)
+    if run is None or run.outcome is not None:
+        return None
+    if run.kind is RunKind.ROLLBACK:
+        return _end_rollback(tools, run, grip=grip)
+    if run.plan is None or not run.moves:
+        return _abandon(tools, run, why="it was stopped before the switch; users saw nothing")
+    return _end_release(tools, run, run.plan, grip=grip, resume=resume)
+
+
+def _abandon(tools: Tools, run: Run, *, why: str) -> ExitCode:
+    tools.emit(Note(text=f"{run.id} never ended: {why}"))
+    tools.record(run.id, Ended(outcome=Outcome.ABANDONED, why=why))
+    return ExitCode.OK
+
+
+def _end_rollback(tools: Tools, run: Run, *, grip: Grip) -> ExitCode:
+    slot = run.to
+    assert slot is not None  # noqa: S101 - a rollback's first entry names it
+    tools.emit(Note(text=f"{run.id}, a rollback to {slot}, never ended: it is ended now"))
+    return _bring_back(tools, run, slot, why="the rollback was stopped in the middle", grip=grip)
+
+
+def _bring_back(tools: Tools, run: Run, slot: Slot, *, why: str, grip: Grip) -> ExitCode:
+    go_back(tools, slot, run=run.id, why=why, grip=grip)
+    tools.record(run.id, Ended(outcome=Outcome.ROLLED_BACK, why=why))
+    return ExitCode.OK
+
+
+def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, resume: Resume) -> ExitCode:
+    snapshot = tools.snapshot()
+    slots = {route.slot for route in snapshot.routes}
+    if slots == {plan.active} and not run.back:
+        return _abandon(tools, run, why=f"it was stopped at the switch; {plan.active} serves")
+    if slots != {plan.target} or run.back:
+        tools.emit(Note(text=f"{run.id} was stopped in the middle of its switch: users go back to {plan.active}"))
+        return _bring_back(tools, run, plan.active, why="it was stopped in the middle of the switch", grip=grip)
+    tools.emit(Note(text=f"{run.id} was stopped in its observation window: {plan.target} is watched again"))
+    return resume(tools, plan, moves=run.moves, snapshot=snapshot, grip=grip)

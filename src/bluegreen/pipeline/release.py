@@ -1,0 +1,215 @@
+"""One release, from the request to its end. Reads like the specification's list of phases.
+
+Before the switch an error means that users saw nothing: the idle slot gets its previous images back. After it an error
+means that users go back first. Whatever happens, the last event is a Summary with the way back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import (
+    BluegreenError,
+    ExitCode,
+    Held,
+    Interrupted,
+    LostLock,
+    ReleaseFailed,
+    ReleaseTimedOut,
+)
+from bluegreen.domain.events import Failing, Note, Warned
+from bluegreen.domain.judgement import Judgement
+from bluegreen.domain.judgement import Outcome as Judged
+from bluegreen.domain.release import Began, Ended, Outcome, RunKind
+from bluegreen.pipeline.back import go_back, restore
+from bluegreen.pipeline.deploy import deploy
+from bluegreen.pipeline.detect import detect
+from bluegreen.pipeline.ending import dry_run_done, nothing_to_do, summarise
+from bluegreen.pipeline.observe import observe
+from bluegreen.pipeline.pickup import pick_up
+from bluegreen.pipeline.retire import retire
+from bluegreen.pipeline.switch import arrive, switch
+from bluegreen.pipeline.validate import validate
+from bluegreen.ports import Cover, Purpose
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bluegreen.domain.health import Cause
+    from bluegreen.domain.image import ImageReference
+    from bluegreen.domain.plan import Options, Plan
+    from bluegreen.domain.routing import Move
+    from bluegreen.domain.snapshot import Snapshot
+    from bluegreen.domain.stack import Instant
+    from bluegreen.pipeline.switch import Switched
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import Grip
+
+
+def release(tools: Tools, *, images: Mapping[str, ImageReference], options: Options, dry_run: bool = False) -> ExitCode:
+    """Release these images. Raises BluegreenError only when nothing was changed; every other end is a Summary."""
+    run = tools.new_id("r")
+    if dry_run:
+        return dry_run_done(tools, detect(tools, images=images, options=options, run=run, dry_run=True))
+    purpose = Purpose(kind=RunKind.RELEASE, run=run, who=tools.who)
+    grip = tools.lock.take(purpose, until=tools.clock.now())
+    try:
+        return _locked(tools, images=images, options=options, run=run, grip=grip)
+    finally:
+        tools.lock.release(grip)
+
+
+def _locked(tools: Tools, *, images: Mapping[str, ImageReference], options: Options, run: str, grip: Grip) -> ExitCode:
+    found = pick_up(tools, grip=grip, resume=resume)
+    if found is not None and found is not ExitCode.OK:
+        return found
+    plan = detect(tools, images=images, options=options, run=run, dry_run=False)
+    if plan.nothing_to_do:
+        return nothing_to_do(tools, plan)
+    tools.record(run, Began(plan=plan, who=tools.who))
+    return _phases(tools, plan, grip=grip)
+
+
+def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
+    started = tools.clock.now()
+    try:
+        deploy(tools, plan, grip=grip)
+        ready = validate(tools, plan)
+    except BluegreenError as error:
+        return _end_before(tools, plan, error, started=started, grip=grip)
+    try:
+        switched = switch(tools, plan, ready=ready, grip=grip)
+    except BluegreenError as error:
+        end = _end_after if _has_left(tools, plan) else _end_before
+        return end(tools, plan, error, started=started, grip=grip)
+    return _finish(tools, plan, switched, started=started, grip=grip)
+
+
+def _has_left(tools: Tools, plan: Plan) -> bool:
+    """Whether a write to a route was announced: users may have left the active slot."""
+    return any(run.id == plan.release and run.moves for run in tools.runs())
+
+
+def resume(tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip) -> ExitCode:
+    """Take up a release that was killed after its switch: confirm again, observe again, end it."""
+    started = tools.clock.now()
+    try:
+        before = tools.metrics.read(snapshot, until=tools.limit())
+        switched = arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
+    except BluegreenError as error:
+        return _end_after(tools, plan, error, started=started, grip=grip)
+    return _finish(tools, plan, switched, started=started, grip=grip)
+
+
+def _finish(tools: Tools, plan: Plan, switched: Switched, *, started: Instant, grip: Grip) -> ExitCode:
+    try:
+        judgement = observe(tools, plan, switched)
+        _heed(judgement)
+    except BluegreenError as error:
+        return _end_after(tools, plan, error, started=started, grip=grip)
+    ended = _outcome(judgement, proved=switched.proved)
+    warm = not plan.options.scale_down_old or not _retired(tools, plan, switched, grip=grip)
+    _protect(tools, grip=grip)
+    return summarise(tools, plan, ended, started=started, warm=warm)
+
+
+def _heed(judgement: Judgement) -> None:
+    if judgement.outcome is Judged.FAIL:
+        raise ReleaseFailed("; ".join(judgement.reasons))
+
+
+def _outcome(judgement: Judgement, *, proved: bool) -> Ended:
+    if judgement.outcome is Judged.PASS and proved:
+        return Ended(outcome=Outcome.RELEASED)
+    missing = list(judgement.reasons)
+    if not proved:
+        missing.insert(0, "no witness saw a user's request answered by the new slot")
+    return Ended(outcome=Outcome.NOT_PROVEN, why="; ".join(missing))
+
+
+def _retired(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> bool:
+    """End the old slot; a failure here is told and leaves it as the way back: the release itself is good."""
+    try:
+        retire(tools, plan, switched_at=switched.at, grip=grip)
+    except BluegreenError as error:
+        tools.emit(Warned(text=f"{plan.active} was not ended: {error}", mend=error.mend))
+        return False
+    return True
+
+
+def _protect(tools: Tools, *, grip: Grip) -> None:
+    try:
+        tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit())
+    except BluegreenError as error:
+        tools.emit(Warned(text=f"the disruption budgets were not set: {error}", mend=error.mend))
+
+
+def _end_before(tools: Tools, plan: Plan, error: BluegreenError, *, started: Instant, grip: Grip) -> ExitCode:
+    """Users saw nothing. Put the idle slot back, unless another run has taken over or it is wanted for looking."""
+    tools.emit(Failing(why=str(error), users="users saw nothing"))
+    ended = Ended(outcome=_outcome_before(error), why=str(error), cause=_cause(error))
+    if isinstance(error, LostLock):
+        return summarise(tools, plan, ended, started=started, error=error, warm=False)
+    warm = _put_back(tools, plan, left_at=None, grip=grip)
+    return summarise(tools, plan, ended, started=started, error=error, warm=warm)
+
+
+def _outcome_before(error: BluegreenError) -> Outcome:
+    match error:
+        case ReleaseTimedOut():
+            return Outcome.TIMED_OUT
+        case Interrupted():
+            return Outcome.INTERRUPTED
+        case LostLock():
+            return Outcome.YIELDED
+        case _:
+            return Outcome.FAILED
+
+
+def _cause(error: BluegreenError) -> Cause | None:
+    return error.cause if isinstance(error, ReleaseFailed) else None
+
+
+def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) -> bool:
+    """Whether the idle slot is warm again with its previous images."""
+    if plan.options.keep_failed:
+        tools.emit(
+            Note(text=f"{plan.target} keeps the failed version for looking (--keep-failed): there is no warm way back")
+        )
+        return False
+    try:
+        restore(tools, plan, left_at=left_at, grip=grip)
+    except BluegreenError as error:
+        text = f"{plan.target} did not get its previous images back: {error}"
+        tools.emit(Warned(text=text, mend="users are not touched; the next deploy stages over it"))
+        return False
+    return plan.previous is not None
+
+
+def _end_after(tools: Tools, plan: Plan, error: BluegreenError, *, started: Instant, grip: Grip) -> ExitCode:
+    """Users may be on the new slot. Bring them back first; then everything else."""
+    if isinstance(error, LostLock):
+        return _end_yielded(tools, plan, error, started=started)
+    if isinstance(error, Held):
+        ended = Ended(outcome=Outcome.HELD, why=str(error))
+        return summarise(tools, plan, ended, started=started, error=error, warm=True)
+    tools.emit(Failing(why=str(error), users=f"users go back to {plan.active}"))
+    try:
+        go_back(tools, plan.active, run=plan.release, why=str(error), grip=grip)
+    except LostLock as lost:
+        return _end_yielded(tools, plan, lost, started=started)
+    except BluegreenError as worse:
+        ended = Ended(outcome=Outcome.HELD, why=f"{error}; and users could not be brought back: {worse}")
+        return summarise(tools, plan, ended, started=started, error=worse, warm=False)
+    ended = Ended(outcome=Outcome.ROLLED_BACK, why=str(error), cause=_cause(error))
+    warm = _put_back(tools, plan, left_at=tools.clock.now(), grip=grip)
+    _protect(tools, grip=grip)
+    return summarise(tools, plan, ended, started=started, error=error, warm=warm)
+
+
+def _end_yielded(tools: Tools, plan: Plan, error: LostLock, *, started: Instant) -> ExitCode:
+    """Somebody else has moved the routes: say where users are, and write nothing."""
+    slots = {route.slot for route in tools.snapshot().routes}
+    outcome = Outcome.ROLLED_BACK if slots == {plan.active} else Outcome.YIELDED
+    tools.emit(Failing(why=str(error), users=f"users are on {' and '.join(sorted(str(slot) for slot in slots))}"))
+    return summarise(tools, plan, Ended(outcome=outcome, why=str(error)), started=started, error=error, warm=True)

@@ -1,0 +1,45 @@
+"""Phase 6, when asked for: end the old slot, dependents first, without cutting anybody off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.events import Phase, PhaseBegan, PhaseDone, Warned
+from bluegreen.domain.release import Retiring
+from bluegreen.domain.stack import after
+from bluegreen.pipeline.deploy import stage_limit
+from bluegreen.pipeline.routes import FLOOR, moves_to, not_holding_still, refuse_elsewhere, write
+
+if TYPE_CHECKING:
+    from bluegreen.domain.plan import Plan
+    from bluegreen.domain.stack import Instant
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import EndedSlot, Grip
+
+
+def retire(tools: Tools, plan: Plan, *, switched_at: Instant, grip: Grip) -> EndedSlot:
+    """End the slot that was active. Raises LostLock, PlatformError, DeadlineExceeded, Interrupted."""
+    started = tools.clock.now()
+    limit = stage_limit(tools)
+    order = ", then ".join(tools.stack.short(name) for name in tools.stack.end_order)
+    tools.emit(PhaseBegan(phase=Phase.RETIRE, what=f"end {plan.active}: {order}", limit=limit))
+    tools.clock.wait(until=after(switched_at, FLOOR))
+    tools.record(plan.release, Retiring(slot=plan.active))
+    _end_fallback(tools, plan, grip=grip)
+    ended = tools.platform.end(plan.active, order=tools.stack.end_order, grip=grip, until=tools.limit(limit))
+    if ended.cut:
+        tools.emit(
+            Warned(text=f"{ended.cut} long-lived connections of {plan.active} were still open and were told to go")
+        )
+    tools.emit(PhaseDone(phase=Phase.RETIRE, what=f"{plan.active} is ended", took=tools.since(started)))
+    return ended
+
+
+def _end_fallback(tools: Tools, plan: Plan, *, grip: Grip) -> None:
+    """Let no request fall back to a slot that is about to go. Raises Held when somebody has moved users there."""
+    snapshot = tools.snapshot()
+    refuse_elsewhere(snapshot.routes, plan.target)
+    _, strangers = write(tools, moves_to(tools, snapshot, plan.target, order=tools.stack.names), grip=grip)
+    if strangers:
+        refuse_elsewhere(strangers, plan.target)
+        raise not_holding_still()

@@ -1,0 +1,140 @@
+"""One verb, whatever is going on: users end on the slot that was active before.
+
+Never waits for the lock: it takes it over, and the running release stops at its next write. Routes first, records as
+well as it can, and asks nothing of the slot that users leave.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import BluegreenError, ExitCode, Held
+from bluegreen.domain.events import Note, Summary, Warned
+from bluegreen.domain.plan import SlotSpec, WorkloadSpec
+from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
+from bluegreen.domain.routing import Active, active
+from bluegreen.pipeline.back import go_back, refuse_cold, restore
+from bluegreen.ports import Cover, Purpose
+
+if TYPE_CHECKING:
+    from bluegreen.domain.release import Run
+    from bluegreen.domain.snapshot import Snapshot
+    from bluegreen.domain.stack import Instant, Slot
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import Grip
+
+COLD_LIMIT = 150.0
+"""How long a cold start may take, in seconds: as long as a health validation by default."""
+
+
+def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason: str = "") -> ExitCode:
+    """Bring users to the slot that was active before, or to the slot named.
+
+    Raises Held when that slot has no ready pod (``cold`` starts it first) or there is no way back to trust.
+    """
+    started = tools.clock.now()
+    snapshot = tools.snapshot()
+    found = _target(tools, snapshot, to)
+    if isinstance(found, NoWayBack):
+        return _nothing_to_do(tools, found)
+    slot, of = found
+    if not cold:
+        refuse_cold(snapshot, slot)
+    run = tools.new_id("b")
+    grip = tools.lock.preempt(Purpose(kind=RunKind.ROLLBACK, run=run, who=tools.who))
+    try:
+        tools.record_if_possible(run, RollbackBegan(to=slot, of=of.id if of else "", who=tools.who, reason=reason))
+        _warm_up(tools, snapshot, slot, run=run, grip=grip)
+        go_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip)
+        tools.record_if_possible(run, Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started)))
+        _end_of(tools, of, run=run)
+        _say(tools, run, slot, of, started=started)
+        _tidy(tools, of, slot, grip=grip)
+    finally:
+        tools.lock.release(grip)
+    return ExitCode.OK
+
+
+def _target(tools: Tools, snapshot: Snapshot, to: Slot | None) -> tuple[Slot, Run | None] | NoWayBack:
+    found = active(snapshot)
+    serving = found.slot if isinstance(found, Active) else None
+    back = way_back(tools.runs(), serving=serving)
+    if to is not None:
+        return to, None if isinstance(back, NoWayBack) else back.of
+    if not isinstance(back, NoWayBack):
+        return back.slot, back.of
+    if not back.settled:
+        raise Held(f"no way back to trust: {back.why}", mend="deploy a good version, or name the slot with --to")
+    return back
+
+
+def _nothing_to_do(tools: Tools, found: NoWayBack) -> ExitCode:
+    tools.emit(
+        Summary(
+            run="",
+            outcome=None,
+            headline=f"nothing to roll back: {found.why}",
+            details=("to move users to the other slot all the same, name it: bluegreen rollback --to SLOT",),
+            way_back="",
+            took=0.0,
+            exit_code=ExitCode.OK,
+        )
+    )
+    return ExitCode.OK
+
+
+def _warm_up(tools: Tools, snapshot: Snapshot, slot: Slot, *, run: str, grip: Grip) -> None:
+    """Start the slot where it has no ready pod; users stay where they are until it is ready."""
+    if all(workload.ready for workload in snapshot.slot_workloads(slot)):
+        return
+    from bluegreen.pipeline.deploy import stage_limit
+    from bluegreen.pipeline.validate import wait_until_ready
+
+    tools.emit(Note(text=f"{slot} is started first: a cold start"))
+    tools.platform.stage(_cold_spec(snapshot, slot, run=run), grip=grip, until=tools.limit(stage_limit(tools)))
+    wait_until_ready(tools, slot, revision=run, limit=COLD_LIMIT)
+
+
+def _cold_spec(snapshot: Snapshot, slot: Slot, *, run: str) -> SlotSpec:
+    specs = []
+    for work in snapshot.slot_workloads(slot):
+        if work.image is None:
+            raise Held(f"{work.service} was never staged in {slot}: there is nothing to start", mend="deploy a version")
+        replicas = work.replicas or snapshot.stage_of(work.service).replicas
+        specs.append(WorkloadSpec(service=work.service, image=work.image, replicas=replicas, template=work.template))
+    return SlotSpec(slot=slot, revision=run, workloads=tuple(specs))
+
+
+def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant) -> None:
+    details = [f"taken back: {of.id}"] if of is not None else []
+    if tools.stack.contacts:
+        details.append(f"to be told: {', '.join(tools.stack.contacts)}")
+    tools.emit(
+        Summary(
+            run=run,
+            outcome=Outcome.ROLLED_BACK,
+            headline=f"rolled back: {slot} serves",
+            details=tuple(details),
+            way_back=f"forward again: bluegreen rollback --to {slot.other}",
+            took=tools.since(started),
+            exit_code=ExitCode.OK,
+        )
+    )
+
+
+def _end_of(tools: Tools, of: Run | None, *, run: str) -> None:
+    """Record the end of a release that was taken back while it ran; if it still lives, it records its own as well."""
+    if of is not None and of.kind is RunKind.RELEASE and of.outcome is None:
+        outcome = Outcome.ROLLED_BACK if of.moves else Outcome.ABANDONED
+        tools.record_if_possible(of.id, Ended(outcome=outcome, why=f"taken back by {run}"))
+
+
+def _tidy(tools: Tools, of: Run | None, slot: Slot, *, grip: Grip) -> None:
+    """After users are safe: budgets follow, and a release stopped before its switch leaves no half-staged slot."""
+    try:
+        tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit())
+        if of is not None and of.plan is not None and of.outcome is None and of.staging and not of.moves:
+            tools.emit(Note(text=f"{of.id} was stopped while it staged {of.plan.target}"))
+            restore(tools, of.plan, left_at=None, grip=grip)
+    except BluegreenError as error:
+        tools.emit(Warned(text=f"{slot} serves, but the other slot was not put in order: {error}", mend=error.mend))

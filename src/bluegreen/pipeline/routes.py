@@ -1,0 +1,93 @@
+"""Writing routes: both or neither, and never over somebody else's write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import Held
+from bluegreen.domain.routing import Move, foreign
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bluegreen.domain.snapshot import Route, Snapshot
+    from bluegreen.domain.stack import Seconds, Slot
+    from bluegreen.pipeline.tools import Tools
+    from bluegreen.ports import Grip
+
+FLOOR: Seconds = 5.0
+"""A slot that users have left serves on at least this long: a node's proxy may learn of it late (measured: 1.1 s)."""
+
+TRIES = 3
+"""How often a write is tried again after somebody else's write that changed nothing of ours."""
+
+
+def moves_to(
+    tools: Tools, snapshot: Snapshot, slot: Slot, *, order: Sequence[str], fallback: Slot | None = None
+) -> tuple[Move, ...]:
+    """The writes that bring these services to the slot, each from the version in the snapshot."""
+    return tuple(
+        Move(
+            service=service,
+            to=slot,
+            expect=snapshot.route(service).version,
+            fence=tools.new_id("w"),
+            fallback=fallback,
+        )
+        for service in order
+    )
+
+
+def write(tools: Tools, moves: Sequence[Move], *, grip: Grip) -> tuple[Snapshot, tuple[Route, ...]]:
+    """Write them all, then read all routes again.
+
+    Returns what was read and the routes that do not carry our write: none when all is well. An answer that was lost is
+    settled by this reading, for each write has an id of its own. Raises LostLock, PlatformError.
+    """
+    tools.platform.route(moves, grip=grip, until=tools.limit())
+    read = tools.snapshot()
+    return read, foreign(read, moves)
+
+
+def stamp(tools: Tools, slot: Slot, *, grip: Grip) -> Snapshot:
+    """Put our mark on all routes without moving them, before anything else is written.
+
+    From now on a stale or frozen run's write is refused. It also ends the fallback to the slot that is about to be
+    replaced: an unvalidated slot never gets a user. Raises Held when the routes do not hold still.
+    """
+    snapshot = tools.snapshot()
+    for _ in range(TRIES):
+        moves = moves_to(tools, snapshot, slot, order=tools.stack.names)
+        snapshot, strangers = write(tools, moves, grip=grip)
+        if not strangers:
+            return snapshot
+        refuse_elsewhere(strangers, slot)
+    raise not_holding_still()
+
+
+def refuse_elsewhere(strangers: Sequence[Route], slot: Slot) -> None:
+    """Raise Held when somebody moved a route away from the slot; a write that left it there is harmless."""
+    for route in strangers:
+        if route.slot is not slot:
+            who = f" by {route.changed_by}" if route.changed_by else ""
+            raise Held(
+                f"{route.service} was moved to {route.slot or 'no slot'}{who} while this run worked",
+                mend="bluegreen status shows the stack; bluegreen rollback --to SLOT brings it to one slot",
+            )
+
+
+def not_holding_still() -> Held:
+    """The error for routes that somebody keeps writing."""
+    return Held(
+        f"the routes were changed by somebody else {TRIES} times in a row",
+        mend="find out who writes them (bluegreen status), then run this again",
+    )
+
+
+def take_back(tools: Tools, moves: Sequence[Move], slot: Slot, *, grip: Grip) -> None:
+    """Bring to the slot the routes that carry one of these writes of ours, and only those; in reverse order."""
+    read = tools.snapshot()
+    strangers = {route.service for route in foreign(read, moves)}
+    ours = [move.service for move in reversed(moves) if move.service not in strangers]
+    if ours:
+        tools.platform.route(moves_to(tools, read, slot, order=ours), grip=grip, until=tools.limit())
