@@ -38,7 +38,9 @@ class Groups:
         if self.unified:
             return [self.root]
         # A hybrid machine has an empty version 2 tree beside those of version 1; names with a comma are links.
-        return [path for path in sorted(self.root.iterdir()) if (path / "cgroup.procs").exists() and not path.is_symlink()]
+        return [
+            path for path in sorted(self.root.iterdir()) if (path / "cgroup.procs").exists() and not path.is_symlink()
+        ]
 
     def make(self, *below: str) -> None:
         """The group of this path below the tree's own, and those above it."""

@@ -13,6 +13,7 @@ from testbed.cluster import find, need
 from testbed.errors import TestbedError
 from testbed.places import CONTROL_PLANE, Places, default_places
 from testbed.programs import RECIPES, Programs
+from testbed.pythonimage import PythonProgram, build
 from testbed.start import Wish, link_tools, up
 from testbed.stop import down, leftovers
 
@@ -58,6 +59,14 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("archive", type=Path)
     one.add_argument("--image-name", metavar="NAME:TAG", help="instead of the one in the archive")
     one.set_defaults(command=_load_image)
+    one = commands.add_parser("image", help="make an OCI archive of a Python program, without a container engine")
+    one.add_argument("archive", type=Path)
+    one.add_argument("--image-name", required=True, metavar="NAME:TAG")
+    one.add_argument("--requirements", required=True, type=Path, help="a lock file with hashes")
+    one.add_argument("--tree", required=True, type=Path, help="the folder that holds the program's packages")
+    one.add_argument("--module", required=True, help="what `python -m` runs")
+    one.add_argument("--env", action="append", default=[], metavar="KEY=VALUE")
+    one.set_defaults(command=_image)
     one = commands.add_parser("build", help="build programs that are not built yet")
     one.add_argument("programs", nargs="+", choices=sorted(RECIPES), metavar="PROGRAM", help=", ".join(sorted(RECIPES)))
     one.set_defaults(command=_build)
@@ -104,6 +113,14 @@ def _exec(places: Places, options: argparse.Namespace) -> int:
 def _load_image(places: Places, options: argparse.Namespace) -> int:
     name = need(places).load_image(options.archive, name=options.image_name)
     tell(f"loaded {name}")
+    return 0
+
+
+def _image(places: Places, options: argparse.Namespace) -> int:
+    env = dict(pair.split("=", 1) for pair in options.env if "=" in pair)
+    program = PythonProgram(requirements=options.requirements, tree=options.tree, module=options.module, env=env)
+    build(program, name=options.image_name, archive=options.archive, cache=places.cache, tell=tell)
+    tell(f"{options.archive}: {options.image_name}, {options.archive.stat().st_size / 1_000_000:.1f} MB")
     return 0
 
 

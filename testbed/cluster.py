@@ -66,7 +66,12 @@ class Cluster:
         return {**os.environ, "KUBECONFIG": str(self.places.kubeconfig()), "PATH": path}
 
     def run(
-        self, words: Sequence[str | Path], *, at: str = CONTROL_PLANE, stdin: str | None = None, limit: float = 60
+        self,
+        words: Sequence[str | Path],
+        *,
+        at: str = CONTROL_PLANE,
+        stdin: str | None = None,
+        limit: float = 60,
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command inside and wait for it, `limit` seconds at most; its exit code is the caller's to judge."""
         return subprocess.run(

@@ -31,9 +31,7 @@ NODE_PACKAGES = (
     "libnfnetlink0",
 )
 # Debian makes these names at installation; the program does what the name says.
-_IPTABLES_NAMES = tuple(
-    f"{family}{verb}" for family in ("iptables", "ip6tables") for verb in ("", "-save", "-restore")
-)
+_IPTABLES_NAMES = tuple(f"{family}{verb}" for family in ("iptables", "ip6tables") for verb in ("", "-save", "-restore"))
 
 
 def unpack(packages: Sequence[str], *, into: Path, tell: Tell) -> Path:
@@ -42,7 +40,9 @@ def unpack(packages: Sequence[str], *, into: Path, tell: Tell) -> Path:
     if folder.exists():
         return folder
     if shutil.which("apt-get") is None:
-        raise Unavailable("the cluster's programs come from Debian packages, and there is no apt-get here; use Debian or Ubuntu")
+        raise Unavailable(
+            "the cluster's programs come from Debian packages, and there is no apt-get here; use Debian or Ubuntu"
+        )
     tell(f"downloading {len(packages)} Debian packages (unpacked into the cache, not installed)")
     work = folder.with_suffix(".work")
     shutil.rmtree(work, ignore_errors=True)

@@ -8,7 +8,13 @@ from pathlib import Path
 
 from testbed.errors import Unavailable
 
-_PROGRAMS = {"nsenter": "util-linux", "unshare": "util-linux", "mount": "mount", "ip": "iproute2", "openssl": "openssl"}
+_PROGRAMS = {
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "ip": "iproute2",
+    "openssl": "openssl",
+}
 _KINDS = ["--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--propagation", "private"]
 _MODULES = ("overlay", "br_netfilter")
 
@@ -38,7 +44,9 @@ def _check_namespaces() -> None:
     done = subprocess.run(["unshare", *_KINDS, "--", "sh", "-ec", script], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise Unavailable(f"this machine refuses the namespaces that the cluster needs ({reason}); use a privileged shell")
+        raise Unavailable(
+            f"this machine refuses the namespaces that the cluster needs ({reason}); use a privileged shell"
+        )
 
 
 def _check_cgroups(root: Path) -> None:

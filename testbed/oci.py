@@ -36,6 +36,10 @@ class Blob:
     size: int
     path: Path
 
+    @property
+    def hex(self) -> str:
+        return self.digest.removeprefix("sha256:")
+
 
 @dataclass(frozen=True, slots=True)
 class Layer:
@@ -137,7 +141,11 @@ def write_layer(folder: Path, fill: Callable[[LayerWriter], None]) -> Layer:
         writer = LayerWriter(stream)
         fill(writer)
         writer.close()
-    with plain.open("rb") as stream, packed.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, mtime=0) as output:
+    with (
+        plain.open("rb") as stream,
+        packed.open("wb") as raw,
+        gzip.GzipFile("", "wb", 6, raw, mtime=0) as output,
+    ):
         shutil.copyfileobj(stream, output, 1 << 20)
     content = blob_of(plain).digest
     plain.unlink()
@@ -166,7 +174,7 @@ def write_archive(image: Image, path: Path, *, name: str) -> None:
         _add(archive, "oci-layout", json.dumps({"imageLayoutVersion": "1.0.0"}).encode())
         _add(archive, "index.json", json.dumps(index).encode())
         for blob in _unique([*image.layers, image.config, image.manifest]):
-            _add(archive, f"blobs/sha256/{blob.path.name}", blob.path.read_bytes())
+            _add(archive, f"blobs/sha256/{blob.hex}", blob.path.read_bytes())
     unfinished.rename(path)
 
 
@@ -225,7 +233,7 @@ def _write_json(folder: Path, content: "dict[str, object]") -> Blob:
 
 def _named_by_digest(file: Path) -> Blob:
     blob = blob_of(file)
-    path = file.with_name(blob.digest.removeprefix("sha256:"))
+    path = file.with_name(blob.hex)
     file.rename(path)
     return Blob(digest=blob.digest, size=blob.size, path=path)
 

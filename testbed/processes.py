@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def run(
-    command: Sequence[str | Path],
+    command: Iterable[str | Path],
     *,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,

@@ -140,7 +140,9 @@ class Programs:
 def go_version() -> str:
     """What `go version` says. Raises Unavailable without Go."""
     if shutil.which("go") is None:
-        raise Unavailable("the cluster's programs are built with Go, and there is no `go` here; install Go 1.25 or newer")
+        raise Unavailable(
+            "the cluster's programs are built with Go, and there is no `go` here; install Go 1.25 or newer"
+        )
     return run(["go", "version"], env={**os.environ, "GOTOOLCHAIN": "local"}).strip()
 
 

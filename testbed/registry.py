@@ -14,6 +14,8 @@ from testbed.oci import MANIFEST_TYPE, Blob, Image
 from testbed.places import API_ADDRESS, REGISTRY_PORT
 from testbed.spaces import Space, connect
 
+Body = bytes | Path | None
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -74,6 +76,11 @@ class Registry:
             return None
         return answer.headers["Docker-Content-Digest"]
 
+    def manifest(self, name: Name) -> bytes:
+        """The manifest that the tag means, as it was pushed."""
+        target = f"/v2/{name.repository}/manifests/{name.tag}"
+        return self._expect(http.client.OK, "GET", target, accept=MANIFEST_TYPE).body
+
     def tags(self, repository: str) -> list[str]:
         answer = self._ask("GET", f"/v2/{repository}/tags/list")
         if answer.status == http.client.NOT_FOUND:
@@ -87,17 +94,15 @@ class Registry:
             self._expect(http.client.ACCEPTED, "DELETE", f"/v2/{name.repository}/manifests/{digest}")
 
     def _expect(
-        self, status: int, method: str, target: str, *, body: "bytes | Path | None" = None, kind: str = ""
+        self, status: int, method: str, target: str, *, body: Body = None, kind: str = "", accept: str = "*/*"
     ) -> "_Answer":
-        answer = self._ask(method, target, body=body, kind=kind)
+        answer = self._ask(method, target, body=body, kind=kind, accept=accept)
         if answer.status != status:
             excerpt = answer.body[:200].decode(errors="replace")
             raise TestbedError(f"registry: {method} {target.partition('?')[0]}: {answer.status} {excerpt}")
         return answer
 
-    def _ask(
-        self, method: str, target: str, *, body: "bytes | Path | None" = None, kind: str = "", accept: str = "*/*"
-    ) -> "_Answer":
+    def _ask(self, method: str, target: str, *, body: Body = None, kind: str = "", accept: str = "*/*") -> "_Answer":
         connection = http.client.HTTPConnection(API_ADDRESS, REGISTRY_PORT, timeout=60)
         connection.sock = connect(self.space, API_ADDRESS, REGISTRY_PORT, limit=5)
         headers = {"Accept": accept}
@@ -123,7 +128,7 @@ def _send(
     method: str,
     target: str,
     *,
-    body: "bytes | Path | None",
+    body: Body,
     headers: "dict[str, str]",
 ) -> None:
     if not isinstance(body, Path):

@@ -48,7 +48,7 @@ class Space:
     @property
     def network(self) -> str:
         """The identity of the network namespace, the same for every process in it."""
-        return os.readlink(PROC / str(self.keeper) / "ns" / "net")
+        return str((PROC / str(self.keeper) / "ns" / "net").readlink())
 
     def in_network(self, command: Sequence[str | Path]) -> list[str]:
         """The command, in this network, with the machine's own files and processes."""
@@ -102,7 +102,12 @@ def hold_client(name: str, node: Space, *, pause: Path, groups: Groups, log: Pat
 
 
 def start(
-    command: Sequence[str | Path], *, name: str, groups: Groups, log: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    name: str,
+    groups: Groups,
+    log: Path,
+    env: Mapping[str, str] | None = None,
 ) -> int:
     """The id of a new process that outlives this one, in the control group of this space, its output in `log`."""
     entries = " ".join(map(str, groups.entries(name, "sys")))
@@ -112,7 +117,11 @@ def start(
         "/bin/sh",
         ["sh", "-c", _JOIN, entries, *map(str, command)],
         os.environ if env is None else env,
-        file_actions=[(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), output, (os.POSIX_SPAWN_DUP2, 1, 2)],
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            output,
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
         setsid=True,
     )
 
@@ -151,7 +160,7 @@ def _kept_by(pid: int, *, name: str, pause: Path) -> Space:
 
     def is_pause() -> bool:
         try:
-            return os.readlink(PROC / str(pid) / "exe") == str(pause)
+            return (PROC / str(pid) / "exe").readlink() == pause
         except OSError as error:
             raise TestbedError(f"{name}: its first process ended at once") from error
 
@@ -180,6 +189,6 @@ def _enter_network(space: Space) -> None:
 
 def _network_of(pid: int) -> str:
     try:
-        return os.readlink(PROC / str(pid) / "ns" / "net")
+        return str((PROC / str(pid) / "ns" / "net").readlink())
     except OSError:
         return ""

@@ -18,7 +18,7 @@ from testbed.spaces import inside_networks, load
 
 
 def down(places: Places, *, tell: Tell) -> None:
-    """End and remove everything of the cluster; nothing to do when there is none. Raises TestbedError when something is left."""
+    """End and remove everything of the cluster. Raises TestbedError when something is left."""
     if not leftovers(places):
         tell("the cluster is down already")
         return

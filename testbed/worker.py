@@ -91,18 +91,14 @@ def plug_in_client(client: Space, node: Node, node_space: Space) -> None:
     )
 
 
-def start_servers(
-    space: Space, node: Node, *, places: Places, launcher: Launcher, settings: Settings
-) -> list[Daemon]:
+def start_servers(space: Space, node: Node, *, places: Places, launcher: Launcher, settings: Settings) -> list[Daemon]:
     """containerd, kubelet and kube-proxy; kubelet tries again until the other two and the API server answer."""
     home = places.of(node.name)
     home.mkdir(parents=True, exist_ok=True)
     _write_network_config(home, node)
     _write_registry_hosts(home)
     (home / "containerd.toml").write_text(
-        _CONTAINERD.format(
-            home=home, pause=PAUSE_IMAGE, plugins=settings.plugins, snapshotter=settings.snapshotter
-        )
+        _CONTAINERD.format(home=home, pause=PAUSE_IMAGE, plugins=settings.plugins, snapshotter=settings.snapshotter)
     )
     (home / "kubelet.json").write_text(json.dumps(_kubelet(places, node)))
     (home / "kube-proxy.json").write_text(json.dumps(_kube_proxy(places, node)))
