@@ -152,7 +152,7 @@ def _text(path: Path) -> str:
 def _program() -> str:
     """Envoy from the wheel, which puts it beside the interpreter, else from the PATH."""
     beside = Path(sys.executable).parent / "envoy"
-    if os.access(beside, os.X_OK):
+    if beside.is_file() and os.access(beside, os.X_OK):
         return str(beside)
     found = shutil.which("envoy")
     if found is None:
