@@ -12,7 +12,6 @@ import tarfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -71,8 +70,8 @@ class Image:
 class LayerWriter:
     """The files of a layer, in the order they are added, with fixed times and owners."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._tar = tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT)
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
         self._folders: set[str] = set()
 
     def folder(self, path: str, *, mode: int = 0o755) -> None:
@@ -123,9 +122,6 @@ class LayerWriter:
         for path, content in _ACCOUNTS.items():
             self.text(path, content)
 
-    def close(self) -> None:
-        self._tar.close()
-
     def _put(self, path: str, content: bytes, *, mode: int) -> None:
         self.folder(str(Path(path).parent))
         entry = tarfile.TarInfo(path.strip("/"))
@@ -137,10 +133,8 @@ def write_layer(folder: Path, fill: Callable[[LayerWriter], None]) -> Layer:
     """A layer with what `fill` adds, compressed into a file of `folder` that is named by its digest."""
     folder.mkdir(parents=True, exist_ok=True)
     plain, packed = folder / "unfinished.tar", folder / "unfinished"
-    with plain.open("wb") as stream:
-        writer = LayerWriter(stream)
-        fill(writer)
-        writer.close()
+    with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as tar:
+        fill(LayerWriter(tar))
     with (
         plain.open("rb") as stream,
         packed.open("wb") as raw,

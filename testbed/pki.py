@@ -61,7 +61,7 @@ def read_token(kubeconfig: Path) -> str:
 
 
 def _authority(folder: Path) -> None:
-    files = ["-keyout", folder / "ca.key", "-out", folder / "ca.crt"]
+    files: list[str | Path] = ["-keyout", folder / "ca.key", "-out", folder / "ca.crt"]
     run(["openssl", "req", "-x509", *_CURVE, "-days", _DAYS, *files, "-subj", "/CN=testbed-ca"])
 
 
@@ -75,7 +75,15 @@ def _api_server(folder: Path) -> None:
     names.write_text("subjectAltName=" + ",".join([*addresses, *(f"DNS:{name}" for name in _API_NAMES)]))
     subject = ["-subj", "/O=system:masters/CN=kube-apiserver"]
     run(["openssl", "req", *_CURVE, "-keyout", folder / "api.key", "-out", request, *subject])
-    signer = ["-CA", folder / "ca.crt", "-CAkey", folder / "ca.key", "-CAcreateserial", "-days", _DAYS]
+    signer: list[str | Path] = [
+        "-CA",
+        folder / "ca.crt",
+        "-CAkey",
+        folder / "ca.key",
+        "-CAcreateserial",
+        "-days",
+        _DAYS,
+    ]
     run(["openssl", "x509", "-req", "-in", request, *signer, "-out", folder / "api.crt", "-extfile", names])
 
 

@@ -79,7 +79,6 @@ def build(program: PythonProgram, *, name: str, archive: Path, cache: Path, tell
         entrypoint=[_INTERPRETER, "-m", program.module],
         env={**_ENV, **program.env},
         user=_NOBODY,
-        workdir="/tmp",
     )
     with tempfile.TemporaryDirectory(dir=cache) as scratch:
         layers = [base, _own_files(program.tree, Path(scratch))]
@@ -120,7 +119,7 @@ def _make_base(tree: Path, requirements: Path, folder: Path) -> None:
 
 def _install(requirements: Path, folder: Path) -> None:
     """Wheels only, for the image's interpreter and not for the one that runs this."""
-    target = [
+    target: list[str | Path] = [
         "--target",
         folder,
         "--only-binary",

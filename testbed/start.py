@@ -29,6 +29,7 @@ from testbed.stop import down
 
 MANIFESTS = Path(__file__).parent / "manifests"
 _SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+_SHIPPED: tuple[str, ...] = ("pause", "coredns", "prometheus")
 _TOOLS = ("kubectl", "helm3", "helm4")
 _PROBED_NAME = "kubernetes.default.svc.cluster.local"
 _LIMIT = 60.0  # seconds, for each thing waited for; each takes a tenth of it on two cores
@@ -135,7 +136,7 @@ def _gather(places: Places, wish: Wish, *, tell: Tell) -> _Materials:
     """Download and build what is missing; nothing of the cluster runs yet."""
     root = debian.node_programs(into=places.cache / "debian", tell=tell)
     programs = Programs(places.cache).need(wish.programs(), tell=tell)
-    shipped = [name for name in ("pause", "coredns", "prometheus") if name in programs]
+    shipped = [name for name in _SHIPPED if name in programs]
     archives = {name: images.program_archive(programs[name]) for name in shipped}
     return _Materials(programs=programs, archives=archives, debian=root)
 
