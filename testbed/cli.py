@@ -92,6 +92,8 @@ def _status(places: Places, _: argparse.Namespace) -> int:
         return 1
     for name, space in cluster.spaces.items():
         tell(f"{name}: first process {space.keeper}, {cluster.groups.memory(name).resident} MiB")
+    if places.ready.exists():
+        tell("started: " + "; ".join(map(str, cluster.marks)))
     for node in cluster.api.nodes():
         tell(f"node {node.name}: {'Ready' if node.ready else 'not Ready'}")
     memory = cluster.groups.memory()

@@ -32,6 +32,12 @@ class Cluster:
         return [node for node in map(Node, range(1, MAX_NODES + 1)) if node.name in self.spaces]
 
     @property
+    def marks(self) -> "list[Mark]":
+        """What became true when, at the start."""
+        lines = self.places.ready.read_text().splitlines()
+        return [Mark(what=what, seconds=float(seconds)) for seconds, _, what in (line.partition(" ") for line in lines)]
+
+    @property
     def groups(self) -> Groups:
         return Groups(self.places.cgroup)
 
@@ -100,6 +106,17 @@ class Cluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that became true so many seconds after a start began."""
+
+    what: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.what} after {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One call to the API server: who did what, and the status of the answer."""
 
@@ -123,6 +140,11 @@ def need(places: Places) -> Cluster:
     if cluster is None:
         raise TestbedError("the cluster is not up; start it with `make cluster-up`")
     return cluster
+
+
+def write_marks(places: Places, marks: Sequence[Mark]) -> None:
+    """Say that a start came to its end, and what became true when."""
+    places.ready.write_text("".join(f"{mark.seconds} {mark.what}\n" for mark in marks))
 
 
 def _parse_entry(line: str) -> AuditEntry:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from testbed import controlplane, debian, images, pki, worker
 from testbed.cgroups import Groups
-from testbed.cluster import CLIENTS, Cluster, find
+from testbed.cluster import CLIENTS, Cluster, Mark, find, write_marks
 from testbed.daemons import Daemon, Launcher, tail
 from testbed.debian import Tell
 from testbed.errors import TestbedError
@@ -102,6 +102,7 @@ class _Start:
     began: float = field(default_factory=time.monotonic)
     spaces: dict[str, Space] = field(default_factory=dict)
     daemons: list[Daemon] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
     @property
     def cluster(self) -> Cluster:
@@ -113,7 +114,9 @@ class _Start:
         return space
 
     def mark(self, what: str) -> None:
-        self.tell(f"{what} after {time.monotonic() - self.began:.1f} s")
+        """Tell that something is true now, and how long after the start."""
+        self.marks.append(Mark(what=what, seconds=round(time.monotonic() - self.began, 2)))
+        self.tell(str(self.marks[-1]))
 
     def wait(self, look: Callable[[], bool], *, what: str, log: str) -> None:
         """Wait for a condition, or for a server's end; `log` is the one that knows why it does not come true."""
@@ -149,7 +152,7 @@ def _start(places: Places, wish: Wish, materials: _Materials, *, tell: Tell) -> 
         _furnish(places, materials)
         _start_everything(start, [Node(number) for number in range(1, wish.nodes + 1)])
         _wait_until_usable(start)
-        places.ready.touch()
+        write_marks(places, start.marks)
     except BaseException:
         down(places, tell=_silent)
         raise
@@ -206,7 +209,7 @@ def _hold(start: _Start, name: str) -> Space:
 
 def _push_own_images(start: _Start) -> None:
     registry = start.cluster.registry
-    wait_for(registry.answers, what="the registry", limit=_LIMIT)
+    start.wait(registry.answers, what="the registry", log="cp.docker-registry")
     for archive in start.materials.archives.values():
         images.load(archive, registry)
 
