@@ -55,7 +55,7 @@ def route_services(space: Space, through: Node) -> None:
 
 
 def start_servers(space: Space, *, places: Places, launcher: Launcher) -> list[Daemon]:
-    """All of it at once: each server waits for the one it needs by itself."""
+    """etcd, the API server, which waits for it, and the registry."""
     home = places.of(CONTROL_PLANE)
     home.mkdir(parents=True, exist_ok=True)
     _write_audit_policy(places)
@@ -64,9 +64,16 @@ def start_servers(space: Space, *, places: Places, launcher: Launcher) -> list[D
     return [
         launcher.start(space, "etcd", [servers / "etcd", *_etcd(places)]),
         launcher.start(space, "kube-apiserver", [servers / "kube-apiserver", *_api_server(places)]),
+        launcher.start(space, "docker-registry", ["docker-registry", "serve", home / "registry.json"]),
+    ]
+
+
+def start_controllers(space: Space, *, places: Places, launcher: Launcher) -> list[Daemon]:
+    """Controllers and scheduler, once the API server answers: they give up on one that takes longer than 10 s."""
+    servers = places.servers
+    return [
         launcher.start(space, "kube-controller-manager", [servers / "kube-controller-manager", *_controllers(places)]),
         launcher.start(space, "kube-scheduler", [servers / "kube-scheduler", *_scheduler(places)]),
-        launcher.start(space, "docker-registry", ["docker-registry", "serve", home / "registry.json"]),
     ]
 
 

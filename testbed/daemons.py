@@ -7,7 +7,7 @@ from pathlib import Path
 
 from testbed.cgroups import Groups
 from testbed.errors import TestbedError
-from testbed.processes import argv, send, start_time
+from testbed.processes import argv, send, start_time, state, wait_for
 from testbed.spaces import Space, start
 
 LOG_LINES = 6
@@ -51,8 +51,9 @@ def find(groups: Groups, *, space: str, program: str) -> list[int]:
 
 
 def freeze(pids: Sequence[int]) -> None:
-    """Stop without ending: connections stay open and unanswered, as on a machine that hangs."""
+    """Stop without ending: connections stay open and unanswered, as on a machine that hangs. Waits until it is so."""
     send(signal.SIGSTOP, pids)
+    wait_for(lambda: {state(pid) for pid in pids} <= {"T", ""}, what="processes to stop", limit=5, pause=0.002)
 
 
 def thaw(pids: Sequence[int]) -> None:

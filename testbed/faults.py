@@ -46,8 +46,8 @@ def frozen(cluster: Cluster, program: str, *, at: str = CONTROL_PLANE) -> Iterat
     pids = find(cluster.groups, space=at, program=program)
     if not pids:
         raise TestbedError(f"no {program} in {at}; it runs in {FREEZABLE.get(program, 'no space at all')}")
-    freeze(pids)
     try:
+        freeze(pids)
         yield
     finally:
         thaw(pids)

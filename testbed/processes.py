@@ -49,6 +49,11 @@ def start_time(pid: int) -> int | None:
     return int(fields[19])
 
 
+def state(pid: int) -> str:
+    """The letter for what the process does: R runs, S sleeps, T is stopped, Z is dead; empty when there is none."""
+    return next(iter(_stat(pid)), "")
+
+
 def argv(pid: int) -> list[str]:
     """The command line; empty for a zombie, a kernel thread or no process."""
     try:

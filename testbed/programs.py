@@ -46,10 +46,10 @@ class Recipe:
         stamp = f"-s -w {self.stamp}".strip()
         return ["-mod=readonly", "-buildvcs=false", "-trimpath", f"-tags={self.tags}", f"-ldflags={stamp}"]
 
-    def key(self, go_version: str) -> str:
+    def key(self, go_version: str, *, sources: Path = SOURCES) -> str:
         """The hash of everything that the program is made of."""
         digest = hashlib.sha256()
-        for file in sorted((SOURCES / self.module).iterdir()):
+        for file in sorted((sources / self.module).iterdir()):
             digest.update(f"{file.name}\n".encode() + file.read_bytes())
         digest.update("\n".join([self.package, *self.flags, go_version]).encode())
         return digest.hexdigest()[:16]
@@ -83,6 +83,7 @@ class Programs:
     """The cache of built programs."""
 
     cache: Path
+    sources: Path = SOURCES
 
     def have(self, name: str) -> Path | None:
         """The program, if it is built already."""
@@ -104,7 +105,7 @@ class Programs:
         return {name: self._path(RECIPES[name]) for name in names}
 
     def _path(self, recipe: Recipe) -> Path:
-        return self.cache / "programs" / recipe.key(go_version()) / recipe.name
+        return self.cache / "programs" / recipe.key(go_version(), sources=self.sources) / recipe.name
 
     @property
     def _work(self) -> Path:
@@ -118,7 +119,9 @@ class Programs:
         command = ["go", "build", "-v", *recipe.flags, "-o", str(unfinished), recipe.package]
         log = self.cache / "programs" / f"{recipe.name}.log"
         with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=SOURCES / recipe.module, env=self._environment(), stderr=output)
+            process = subprocess.Popen(
+                command, cwd=self.sources / recipe.module, env=self._environment(), stderr=output
+            )
             code = _follow(process, recipe=recipe, log=log, tell=tell)
         if code != 0:
             raise TestbedError(f"building {recipe.what} failed: {_tail(log)}")
@@ -155,14 +158,14 @@ def _follow(process: "subprocess.Popen[bytes]", *, recipe: Recipe, log: Path, te
                 return process.wait(timeout=_TELL_EVERY)
             except subprocess.TimeoutExpired:
                 elapsed = time.monotonic() - began
-                tell(f"  {recipe.name}: {elapsed:.0f} s of about {recipe.minutes * 60:.0f} s, {_progress(log)}")
+                tell(f"  {recipe.name}: {elapsed:.0f} s of about {recipe.minutes * 60:.0f} s, {progress(log)}")
     finally:
         if process.poll() is None:
             process.terminate()
             process.wait()
 
 
-def _progress(log: Path) -> str:
+def progress(log: Path) -> str:
     """`go build -v` writes a line for each package it compiles and for each module it downloads."""
     lines = log.read_text(errors="replace").splitlines()
     downloaded = sum(line.startswith("go: downloading") for line in lines)

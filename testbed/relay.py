@@ -15,6 +15,7 @@ import sys
 from contextlib import suppress
 
 _CHUNK = 65536
+_GRACE = 1  # second, for a connection that the kernel has taken and we have not; closing would reset it
 
 
 class Relay:
@@ -33,9 +34,10 @@ class Relay:
         sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
         sys.stdout.flush()
         await self._closing.wait()
-        server.close()
+        await asyncio.sleep(_GRACE)
         while self._open:
             await asyncio.wait(self._open)
+        server.close()
 
     def _close(self) -> None:
         self._delay = 0

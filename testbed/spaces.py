@@ -43,12 +43,13 @@ class Space:
 
     @property
     def alive(self) -> bool:
-        return start_time(self.keeper) == self.started
+        """A process on its way out has lost its namespaces already: it keeps nothing any more."""
+        return start_time(self.keeper) == self.started and self.network != ""
 
     @property
     def network(self) -> str:
-        """The identity of the network namespace, the same for every process in it."""
-        return str((PROC / str(self.keeper) / "ns" / "net").readlink())
+        """The identity of the network namespace, the same for every process in it; empty when it has ended."""
+        return _network_of(self.keeper)
 
     def in_network(self, command: Sequence[str | Path]) -> list[str]:
         """The command, in this network, with the machine's own files and processes."""
@@ -160,7 +161,7 @@ def _kept_by(pid: int, *, name: str, pause: Path) -> Space:
 
     def is_pause() -> bool:
         try:
-            return (PROC / str(pid) / "exe").readlink() == pause
+            return (PROC / str(pid) / "exe").readlink() == pause.resolve()
         except OSError as error:
             raise TestbedError(f"{name}: its first process ended at once") from error
 

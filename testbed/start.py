@@ -90,6 +90,11 @@ class _Materials:
     archives: Mapping[str, Path]
     debian: Path
 
+    @property
+    def plugins(self) -> Path:
+        """The network plugins that containerd runs."""
+        return self.debian / "usr" / "lib" / "cni"
+
 
 @dataclass(slots=True)
 class _Start:
@@ -171,35 +176,52 @@ def _furnish(places: Places, materials: _Materials) -> None:
 
 
 def _start_everything(start: _Start, nodes: Sequence[Node]) -> None:
-    """The control plane and all nodes side by side: each server waits for the one it needs by itself."""
+    """The control plane and all nodes side by side, as far as they do not need each other."""
     with ThreadPoolExecutor(max_workers=len(nodes) + 2) as pool:
         keys = pool.submit(pki.make, start.places.pki, nodes)
         control_plane = start.keep(_hold(start, CONTROL_PLANE))
         controlplane.lay_switch(control_plane)
         keys.result()
         start.daemons += controlplane.start_servers(control_plane, places=start.places, launcher=start.launcher)
-        seeding = pool.submit(_push_own_images, start)
-        for begun in [pool.submit(_start_node, start, node, nodes) for node in nodes]:
-            start.daemons += begun.result()
+        begun = [pool.submit(_start_node, start, node, nodes) for node in nodes]
+        begun.append(pool.submit(_push_own_images, start))
+        _start_controllers(start)
+        for part in begun:
+            part.result()
         controlplane.route_services(control_plane, nodes[0])
-        seeding.result()
 
 
-def _start_node(start: _Start, node: Node, peers: Sequence[Node]) -> list[Daemon]:
+def _start_controllers(start: _Start) -> None:
+    start.wait(start.cluster.api.ready, what="the API server", log="cp.kube-apiserver")
+    start.mark("API server ready")
+    space = start.spaces[CONTROL_PLANE]
+    start.daemons += controlplane.start_controllers(space, places=start.places, launcher=start.launcher)
+
+
+def _start_node(start: _Start, node: Node, peers: Sequence[Node]) -> None:
     space = start.keep(_hold(start, node.name))
     controlplane.plug_in(start.spaces[CONTROL_PLANE], node, space)
     worker.lay_network(space, node, peers)
-    plugins = start.materials.debian / "usr" / "lib" / "cni"
-    snapshotter = "native"
-    if layers_by_overlay(start.places.state):
-        snapshotter = "overlayfs"
-    settings = worker.Settings(plugins=plugins, snapshotter=snapshotter)
-    daemons = worker.start_servers(space, node, places=start.places, launcher=start.launcher, settings=settings)
+    places, launcher = start.places, start.launcher
+    settings = worker.Settings(plugins=start.materials.plugins, snapshotter=_snapshotter(places))
+    start.daemons.append(worker.start_runtime(space, node, places=places, launcher=launcher, settings=settings))
+    _add_client(start, node, space)
+    start.wait(partial(worker.runtime_answers, space), what=f"containerd on {node.name}", log=f"{node.name}.containerd")
+    start.daemons += worker.start_agents(space, node, places=places, launcher=launcher)
+
+
+def _add_client(start: _Start, node: Node, space: Space) -> None:
     pause, groups = start.materials.programs["pause"], start.launcher.groups
     log = start.places.logs / f"{node.client}.log"
     client = start.keep(hold_client(node.client, space, pause=pause, groups=groups, log=log))
     worker.plug_in_client(client, node, space)
-    return daemons
+
+
+def _snapshotter(places: Places) -> str:
+    """How containerd stacks the layers of images: by copies where no overlay can lie."""
+    if layers_by_overlay(places.state):
+        return "overlayfs"
+    return "native"
 
 
 def _hold(start: _Start, name: str) -> Space:
@@ -216,8 +238,6 @@ def _push_own_images(start: _Start) -> None:
 
 def _wait_until_usable(start: _Start) -> None:
     cluster = start.cluster
-    start.wait(cluster.api.ready, what="the API server", log="cp.kube-apiserver")
-    start.mark("API server ready")
     cluster.kubectl("create", "--validate=false", "-f", str(MANIFESTS / "dns.yaml"))
     start.wait(lambda: _all_ready(cluster), what="all nodes to be Ready", log="n1.kubelet")
     start.mark(f"{len(cluster.nodes)} nodes Ready")

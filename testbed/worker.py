@@ -4,6 +4,7 @@ Nodes have no default route. A packet goes to another pod, a Service or the cont
 """
 
 import json
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +92,8 @@ def plug_in_client(client: Space, node: Node, node_space: Space) -> None:
     )
 
 
-def start_servers(space: Space, node: Node, *, places: Places, launcher: Launcher, settings: Settings) -> list[Daemon]:
-    """containerd, kubelet and kube-proxy; kubelet tries again until the other two and the API server answer."""
+def start_runtime(space: Space, node: Node, *, places: Places, launcher: Launcher, settings: Settings) -> Daemon:
+    """containerd, in which the pods run; the end of a start that the kubelet has to wait for."""
     home = places.of(node.name)
     home.mkdir(parents=True, exist_ok=True)
     _write_network_config(home, node)
@@ -100,10 +101,25 @@ def start_servers(space: Space, node: Node, *, places: Places, launcher: Launche
     (home / "containerd.toml").write_text(
         _CONTAINERD.format(home=home, pause=PAUSE_IMAGE, plugins=settings.plugins, snapshotter=settings.snapshotter)
     )
+    return launcher.start(space, "containerd", ["containerd", "-c", home / "containerd.toml"])
+
+
+def runtime_answers(space: Space) -> bool:
+    """Whether containerd takes connections: a kubelet that finds none ends at once."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(f"/proc/{space.keeper}/root/run/containerd/containerd.sock")
+        except OSError:
+            return False
+    return True
+
+
+def start_agents(space: Space, node: Node, *, places: Places, launcher: Launcher) -> list[Daemon]:
+    """kubelet and kube-proxy; they try again until the API server answers."""
+    home = places.of(node.name)
     (home / "kubelet.json").write_text(json.dumps(_kubelet(places, node)))
     (home / "kube-proxy.json").write_text(json.dumps(_kube_proxy(places, node)))
     return [
-        launcher.start(space, "containerd", ["containerd", "-c", home / "containerd.toml"]),
         launcher.start(space, "kubelet", [places.servers / "kubelet", *_kubelet_flags(places, node)]),
         launcher.start(space, "kube-proxy", [places.servers / "kube-proxy", f"--config={home / 'kube-proxy.json'}"]),
     ]

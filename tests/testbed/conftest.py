@@ -52,7 +52,7 @@ def greeter(cluster: Cluster, greeter_archive: Path) -> Iterator[str]:
         answers = partial(fetch, cluster, "http://greeter.greet.svc/", at=node.client)
         eventually(answers, what=f"the greeter to answer on {node.name}")
     yield "greet"
-    cluster.kubectl("delete", "namespace", "greet")
+    cluster.kubectl("delete", "namespace", "greet", "--wait=false")
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """What the testbed's tests share: whose cluster it is, how to ask in it, what to wait for."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -47,3 +49,32 @@ def eventually(look: Callable[[], T], *, what: str, limit: float = 20) -> T:
         return wait_for(lambda: look() or None, what=what, limit=limit, pause=0.1)
     except TestbedError as error:
         pytest.fail(str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """What the tests need to know of a pod."""
+
+    name: str
+    address: str
+    node: str
+    reason: str
+    message: str
+
+
+def pods(cluster: Cluster, namespace: str) -> list[Pod]:
+    items = json.loads(cluster.kubectl("-n", namespace, "get", "pods", "-o", "json"))["items"]
+    return [_parse_pod(item) for item in items]
+
+
+def _parse_pod(item: dict[str, dict[str, object]]) -> Pod:
+    status = json.loads(json.dumps(item["status"]))
+    waiting = [one["state"].get("waiting", {}) for one in status.get("containerStatuses", [])]
+    first: dict[str, str] = next(iter(waiting), {})
+    return Pod(
+        name=str(item["metadata"]["name"]),
+        address=status.get("podIP", ""),
+        node=str(item["spec"].get("nodeName", "")),
+        reason=first.get("reason", ""),
+        message=first.get("message", ""),
+    )
