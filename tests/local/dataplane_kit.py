@@ -10,8 +10,8 @@ import asyncio
 import contextlib
 import http.client
 import os
+import random
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -30,7 +30,7 @@ from bluegreen.platforms.local.envoy import ADDRESS, SLOT_HEADER
 from bluegreen.platforms.local.envoy_run import clean_up, living
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from bluegreen.platforms.local.dataplane import PlaneCounters
@@ -49,12 +49,21 @@ def eventually(condition: Callable[[], object], what: str, *, limit: float = 10.
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Ports that nobody listens on now, all different.
+
+    Not the system's own choice: those are also given to outgoing connections, before we come to listen.
+    """
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((ADDRESS, 0))
-        return [int(each.getsockname()[1]) for each in sockets]
+        return [_hold_free_port(stack) for _ in range(count)]
+
+
+def _hold_free_port(stack: contextlib.ExitStack) -> int:
+    for port in random.SystemRandom().sample(range(15_000, 32_000), 100):
+        each = stack.enter_context(socket.socket())
+        with contextlib.suppress(OSError):
+            each.bind((ADDRESS, port))
+            return port
+    raise AssertionError("no free port among a hundred")
 
 
 # --- replicas ---------------------------------------------------------------------------------------------------
@@ -188,17 +197,21 @@ class Answer:
     body: str
 
 
-def ask(port: int, path: str = "/", *, method: str = "GET", timeout: float = 10.0) -> Answer:
+def ask(
+    port: int, path: str = "/", *, method: str = "GET", headers: Mapping[str, str] | None = None, timeout: float = 10.0
+) -> Answer:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection(ADDRESS, port, timeout=timeout)
     try:
-        return _ask_on(connection, path, method=method)
+        return _ask_on(connection, path, method=method, headers=headers)
     finally:
         connection.close()
 
 
-def _ask_on(connection: http.client.HTTPConnection, path: str, *, method: str) -> Answer:
-    connection.request(method, path, body=b"x" if method == "POST" else None)
+def _ask_on(
+    connection: http.client.HTTPConnection, path: str, *, method: str, headers: Mapping[str, str] | None = None
+) -> Answer:
+    connection.request(method, path, body=b"x" if method == "POST" else None, headers=headers or {})
     response = connection.getresponse()
     return Answer(response.status, response.getheader(SLOT_HEADER), response.read().decode())
 
@@ -314,10 +327,18 @@ class Stage:
     def start(self) -> Self:
         """Launch Envoy and wait until it serves, and sees every replica as healthy."""
         self.launch()
-        eventually(self.plane.answering, "Envoy answers")
+        self.wait_answering()
         for slot, replicas in self.replicas.items():
             self.wait_healthy(slot, len(replicas))
         return self
+
+    def wait_answering(self) -> None:
+        """Wait until Envoy serves; what it said is part of the failure."""
+        try:
+            eventually(self.plane.answering, "Envoy answers")
+        except AssertionError as error:
+            said = (self.state / "logs" / "envoy.log").read_text()
+            raise AssertionError(f"{error}; it said: {said[-2000:]}") from error
 
     def wait_healthy(self, slot: Slot, count: int, *, limit: float = 10.0) -> None:
         """Wait until Envoy counts so many healthy replicas in the slot."""
@@ -347,15 +368,23 @@ class Stage:
     def close(self) -> None:
         """End everything, and leave nothing behind."""
         for process in self._processes:
-            if process.poll() is None:
-                process.send_signal(signal.SIGTERM)
+            process.terminate()
         for process in self._processes:
-            process.wait(10)
+            _wait_or_kill(process)
         clean_up(self.state)
         for replicas in self.replicas.values():
             for replica in replicas:
                 replica.close()
         shutil.rmtree(self.state)
+
+
+def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
+    """An Envoy whose predecessor dies while it takes over from it hears no signal for ten seconds."""
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
 
 
 @contextlib.contextmanager

@@ -250,6 +250,22 @@ def test_a_route_that_envoy_refuses_is_told_in_its_words_and_taken_back() -> Non
         made.close()
 
 
+def test_a_user_cannot_order_retries_by_headers(envoy: Stage) -> None:
+    envoy.switch(BLUE)
+    for replica in envoy.replicas[BLUE]:
+        replica.status = 500
+    before = envoy.counters(BLUE).requests
+    orders = {"x-envoy-retry-on": "5xx", "x-envoy-max-retries": "3"}
+    assert ask(envoy.public, method="POST", headers=orders).status == 500
+    assert envoy.counters(BLUE).requests - before == 1
+
+
+def test_the_public_address_speaks_clear_text_http2_too(envoy: Stage) -> None:
+    with socket.create_connection((ADDRESS, envoy.public), timeout=10) as opened:
+        opened.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))
+        assert opened.recv(9)[3] == 4, "the first frame is not SETTINGS"
+
+
 def test_waiting_for_a_route_that_never_comes_ends_at_the_deadline(envoy: Stage) -> None:
     envoy.switch(BLUE)
     start = CLOCK.now()

@@ -13,6 +13,8 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from bluegreen.domain.errors import UsageError
+
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 T = TypeVar("T")
 
@@ -69,9 +71,9 @@ def _unwrap(wanted: Any) -> Any:  # noqa: ANN401
 
 
 def _raise_scalar(wanted: type, plain: object) -> object:
-    if wanted is float and isinstance(plain, int) and not isinstance(plain, bool):
+    if wanted is float and type(plain) is int:
         return float(plain)
-    if isinstance(plain, wanted):
+    if type(plain) is wanted:  # not isinstance: True is an int to Python, and no count to anybody
         return plain
     raise ValueError(f"{plain!r} is not {wanted.__name__}")
 
@@ -79,11 +81,12 @@ def _raise_scalar(wanted: type, plain: object) -> object:
 def _raise_union(options: tuple[type, ...], plain: object) -> object:
     if plain is None and type(None) in options:
         return None
+    members = [option for option in options if option is not type(None)]
     name = plain.get("kind") if isinstance(plain, dict) else None
-    for option in options:
-        if option is not type(None) and (name is None or kind(option) == name):
-            return _raise(option, plain)
-    raise ValueError(f"no {' or '.join(kind(option) for option in options)} is called {name!r}")
+    for member in members:
+        if name == kind(member) or (name is None and len(members) == 1):
+            return _raise(member, plain)
+    raise ValueError(f"{plain if name is None else name!r} is none of {', '.join(map(kind, members))}")
 
 
 def _raise_items(origin: type, wanted: tuple[Any, ...], plain: object) -> object:
@@ -101,7 +104,7 @@ def _raise_dataclass(wanted: type, plain: object) -> object:
     given = {name: _raise(hint, plain[name]) for name, hint in hints.items() if name in plain}
     try:
         return wanted(**given)
-    except TypeError as error:
+    except (TypeError, UsageError) as error:  # a field is missing, or the value refuses itself
         raise ValueError(f"{kind(wanted)}: {error}") from error
 
 

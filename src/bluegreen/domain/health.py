@@ -71,9 +71,10 @@ Verdict = Ready | Progressing | Doomed
 
 def judge(snapshot: Snapshot, slot: Slot, *, revision: str) -> Verdict:
     """Judge the slot by the pods of ``revision`` only: yesterday's crash loop must not doom today's release."""
-    wants = []
-    for workload in snapshot.slot_workloads(slot):
-        cause = _doom(workload)
+    workloads = snapshot.slot_workloads(slot)
+    wants = [] if workloads else [f"{slot}: nothing is known of it"]
+    for workload in workloads:
+        cause = _doom(workload) if workload.revision == revision else None
         if cause is not None:
             return Doomed(cause)
         wants.extend(_missing(workload, revision))
@@ -138,8 +139,9 @@ def _container_doom(pod: Pod, container: Container) -> Cause | None:
     state = container.state
     if isinstance(state, Waiting):
         return _waiting_doom(pod, container, state)
-    if isinstance(state, Terminated) and state.reason in FATAL_REASONS:
-        return _fatal_end(pod, container, state)
+    for ended in (state, container.last):
+        if isinstance(ended, Terminated) and _cannot_run(ended):
+            return _cause(pod, container, reason=ended.reason, detail=ended.message, exit_code=ended.exit_code)
     if container.last is not None and container.restarts > RESTARTS_ALLOWED:
         return _crash(pod, container, container.last)
     return None
@@ -163,10 +165,8 @@ def _waiting_doom(pod: Pod, container: Container, state: Waiting) -> Cause | Non
     return None
 
 
-def _fatal_end(pod: Pod, container: Container, ended: Terminated) -> Cause | None:
-    if ended.exit_code == _NODE_FAULT_EXIT_CODE:
-        return None
-    return _cause(pod, container, reason=ended.reason, detail=ended.message, exit_code=ended.exit_code)
+def _cannot_run(ended: Terminated) -> bool:
+    return ended.reason in FATAL_REASONS and ended.exit_code != _NODE_FAULT_EXIT_CODE
 
 
 def _crash(pod: Pod, container: Container, last: Terminated) -> Cause:

@@ -14,12 +14,15 @@ from bluegreen.domain.errors import UsageError
 
 DEFAULT_REGISTRY = "docker.io"
 _HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})
-_HOST = r"(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST = rf"(?:\[[0-9a-fA-F:]+\]|{_LABEL}(?:\.{_LABEL})*)"
 _REGISTRY = re.compile(rf"{_HOST}(?::[0-9]{{1,5}})?\Z")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}\Z")
 _LONGEST_NAME = 255
+_DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""Hexadecimal digits of the algorithms that engines know: a digest that lost its end when it was copied is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +57,12 @@ class ImageReference:
 
     @property
     def name(self) -> str:
-        """Registry and repository as people write them: Docker Hub's own prefix is left out."""
-        if self.registry != DEFAULT_REGISTRY:
-            return f"{self.registry}/{self.repository}"
-        return self.repository.removeprefix("library/")
+        """Registry and repository as people write them: Docker Hub's own prefix is left out where it can be."""
+        whole = (self.registry, self.repository)
+        short = self.repository.removeprefix("library/")
+        if self.registry == DEFAULT_REGISTRY and _split_registry(short) == whole:
+            return short
+        return "/".join(whole)
 
     def __str__(self) -> str:
         """The reference as people write it."""
@@ -109,6 +114,14 @@ def _problem(*, registry: str, repository: str, tag: str, digest: str | None) ->
             return f"the repository part {part!r} may hold only lower-case letters, digits and single separators"
     if tag and not _TAG.match(tag):
         return f"the tag {tag.strip(':')!r} is not a tag"
-    if digest is not None and not _DIGEST.match(digest):
+    return "" if digest is None else _digest_problem(digest)
+
+
+def _digest_problem(digest: str) -> str:
+    if not _DIGEST.match(digest):
         return f"the digest {digest!r} is not algorithm:hexadecimal"
+    algorithm, _, digits = digest.partition(":")
+    wanted = _DIGEST_LENGTHS.get(algorithm, len(digits))
+    if len(digits) != wanted:
+        return f"the digest has {len(digits)} hexadecimal digits, and {algorithm} has {wanted}"
     return ""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import exp, lgamma, log, log1p
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import Reading, Tally, Timing, arrived, tally
+from bluegreen.domain.reading import Reading, Tally, Timing, arrived, metered, tally
 from bluegreen.domain.snapshot import Running
 from bluegreen.domain.stack import Limits, Slot
 
@@ -30,6 +30,9 @@ GROSS_SHARE = 0.5
 
 SLOW_SHARE = 0.05
 """P95 over a limit means: more than one in twenty requests takes longer."""
+
+
+OVERHEAD = "P95 overhead"
 
 
 class Outcome(StrEnum):
@@ -79,8 +82,8 @@ class Window:
 
 def hard_triggers(window: Window) -> tuple[Finding, ...]:
     """The findings that roll back at once; empty: none."""
-    counts = _tally(window)
-    found = (*_crashes(window), *_no_ready_pod(window), *_fallen_back(window), *_gross_errors(counts))
+    gross = [trigger for name in _metered(window) for trigger in _gross_errors(name, _tally(window, name))]
+    found = (*_crashes(window), *_no_ready_pod(window), *_fallen_back(window), *gross)
     return tuple(Finding(rule=rule, outcome=Outcome.FAIL, figures=figures) for rule, figures in found)
 
 
@@ -89,9 +92,27 @@ def judge(window: Window) -> Judgement:
     hard = hard_triggers(window)
     if hard:
         return Judgement(outcome=Outcome.FAIL, findings=hard)
-    counts = _tally(window)
-    findings = (*_gap_findings(counts), _error_share(counts, window.limits), _overhead(counts, window.limits))
+    findings = (*_gaps(window), *_shares(window))
     return Judgement(outcome=_worst(findings), findings=findings)
+
+
+def _shares(window: Window) -> list[Finding]:
+    """Each metered service by itself: a front's errors must not be diluted by the good answers behind it."""
+    names = _metered(window)
+    if not names:
+        return [Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures="no service's requests were counted")]
+    found = [finding for name in names for finding in _of_service(window, name)]
+    if not any(finding.rule == OVERHEAD for finding in found):
+        found.append(Finding(rule=OVERHEAD, outcome=Outcome.INCONCLUSIVE, figures="no service's time is measured"))
+    return found
+
+
+def _of_service(window: Window, name: str) -> list[Finding]:
+    counts = _tally(window, name)
+    found = [_error_share(name, counts, window.limits)]
+    if counts.timing is not None:
+        found.append(_overhead(name, counts, window.limits))
+    return found
 
 
 def _worst(findings: tuple[Finding, ...]) -> Outcome:
@@ -102,9 +123,13 @@ def _worst(findings: tuple[Finding, ...]) -> Outcome:
     return Outcome.PASS
 
 
-def _tally(window: Window) -> Tally:
+def _metered(window: Window) -> tuple[str, ...]:
+    return metered(window.before, window.now, slot=window.slot)
+
+
+def _tally(window: Window, service: str | None = None) -> Tally:
     limit = window.limits.p95_overhead_ms
-    return tally(window.before, window.now, slot=window.slot, limit_ms=limit)
+    return tally(window.before, window.now, slot=window.slot, limit_ms=limit, service=service)
 
 
 def _crashes(window: Window) -> list[tuple[str, str]]:
@@ -150,31 +175,32 @@ def _fallen_back(window: Window) -> list[tuple[str, str]]:
     return [("fallback", f"{strays} requests were answered by {window.slot.other} since the switch")]
 
 
-def _gross_errors(counts: Tally) -> list[tuple[str, str]]:
+def _gross_errors(name: str, counts: Tally) -> list[tuple[str, str]]:
     if counts.requests < GROSS_MINIMUM or counts.errors <= GROSS_SHARE * counts.requests:
         return []
-    return [("errors over half", f"{counts.errors} of {counts.requests} answers were 5xx")]
+    return [("errors over half", f"{name}: {counts.errors} of {counts.requests} answers were 5xx")]
 
 
-def _gap_findings(counts: Tally) -> list[Finding]:
+def _gaps(window: Window) -> list[Finding]:
     return [
-        Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures=f"{gap.pod}: {gap.why}") for gap in counts.gaps
+        Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures=f"{gap.pod}: {gap.why}")
+        for gap in _tally(window).gaps
     ]
 
 
-def _error_share(counts: Tally, limits: Limits) -> Finding:
-    figures = _share(counts.errors, counts.requests, "5xx", limits.error_share)
+def _error_share(name: str, counts: Tally, limits: Limits) -> Finding:
+    figures = f"{name}: {_share(counts.errors, counts.requests, '5xx', limits.error_share)}"
     outcome = share_outcome(bad=counts.errors, of=counts.requests, limit=limits.error_share)
     return Finding(rule="error share", outcome=outcome, figures=figures)
 
 
-def _overhead(counts: Tally, limits: Limits) -> Finding:
+def _overhead(name: str, counts: Tally, limits: Limits) -> Finding:
     what = f"over {limits.p95_overhead_ms:g} ms"
     if counts.timing is Timing.TOTAL:
         what += f" ({Timing.TOTAL})"
-    figures = _share(counts.slow, counts.timed, what, SLOW_SHARE)
+    figures = f"{name}: {_share(counts.slow, counts.timed, what, SLOW_SHARE)}"
     outcome = share_outcome(bad=counts.slow, of=counts.timed, limit=SLOW_SHARE)
-    return Finding(rule="P95 overhead", outcome=outcome, figures=figures)
+    return Finding(rule=OVERHEAD, outcome=outcome, figures=figures)
 
 
 def _share(bad: int, of: int, what: str, limit: float) -> str:

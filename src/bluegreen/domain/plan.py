@@ -144,7 +144,8 @@ def previous_spec(snapshot: Snapshot, slot: Slot) -> SlotSpec | None:
 
 def _flag_hint(stack: Stack) -> str:
     first = stack.services[0]
-    return f"name at least one, for example --image {stack.short(first.name)}={first.image.partition(':')[0]}:v2"
+    repository = ImageReference.parse(first.image).name
+    return f"name at least one, for example --image {stack.short(first.name)}={repository}:v2"
 
 
 def _active_slot(snapshot: Snapshot) -> Slot:

@@ -90,7 +90,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """What one slot did between two readings, all its metered services together."""
+    """What one slot did between two readings: one service of it, or all together."""
 
     requests: int = 0
     errors: int = 0
@@ -103,10 +103,20 @@ class Tally:
     gaps: tuple[Gap, ...] = field(default=())
 
 
-def tally(before: Reading, now: Reading, *, slot: Slot, limit_ms: float) -> Tally:
-    """Add up the slot's deltas. A pod unknown before, or with a smaller count, counts from nothing."""
-    earlier = {counters.pod: counters for counters in before.pods if counters.slot is slot}
-    pods = [counters for counters in now.pods if counters.slot is slot]
+def metered(*readings: Reading, slot: Slot) -> tuple[str, ...]:
+    """The services of the slot that any of the readings holds counters of, in their order there."""
+    found = (counters.service for reading in readings for counters in reading.pods if counters.slot is slot)
+    return tuple(dict.fromkeys(found))
+
+
+def tally(before: Reading, now: Reading, *, slot: Slot, limit_ms: float, service: str | None = None) -> Tally:
+    """Add up the slot's deltas, of one service or of all.
+
+    A pod unknown before, or with a smaller count, counts from nothing. Gaps of the slot are told whatever the service,
+    for a page that could not be read does not say whose it was.
+    """
+    earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
+    pods = [counters for counters in now.pods if _is_of(counters, slot, service)]
     pairs = [(earlier.get(counters.pod), counters) for counters in pods]
     timed = [_timed(old, new, limit_ms) for old, new in pairs if new.latency is not None]
     return Tally(
@@ -119,9 +129,15 @@ def tally(before: Reading, now: Reading, *, slot: Slot, limit_ms: float) -> Tall
     )
 
 
+def _is_of(counters: PodCounters, slot: Slot, service: str | None) -> bool:
+    return counters.slot is slot and service in {None, counters.service}
+
+
 def _answers(old: PodCounters | None, new: PodCounters, *, at_least: int) -> int:
-    before = dict(old.answers) if old is not None else {}
-    return sum(_delta(before.get(status, 0), count) for status, count in new.answers if status >= at_least)
+    before, now = dict(old.answers) if old is not None else {}, dict(new.answers)
+    if any(now.get(status, 0) < count for status, count in before.items()):
+        before = {}  # one counter fell, so the process is another one: all of them started from nothing
+    return sum(count - before.get(status, 0) for status, count in now.items() if status >= at_least)
 
 
 def _delta(before: int, now: int) -> int:

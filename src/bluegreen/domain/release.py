@@ -124,9 +124,10 @@ class Restored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retiring:
-    """The slot is about to be ended: the way back will be a cold start."""
+    """The slot is about to be ended: the way back will be a cold start. First these writes end the fallback to it."""
 
     slot: Slot
+    moves: tuple[Move, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,8 @@ class Run:
     judgement: Judgement | None = None
     back: tuple[Move, ...] = ()
     """The writes of the way back."""
+    fences: frozenset[str] = frozenset()
+    """The ids of all writes that it announced."""
     restored: bool = False
     retired: bool = False
     ended: Ended | None = None
@@ -196,13 +199,18 @@ class Run:
         return self.ended.outcome if self.ended is not None else None
 
     @property
+    def open(self) -> bool:
+        """Whether the next command has something to end: it never ended, or was held after its first write."""
+        return self.outcome is None or (self.outcome is Outcome.HELD and bool(self.moves))
+
+    @property
     def serving_after(self) -> Slot | None:
-        """The slot that users were left on, when it ended in a known place."""
-        if self.kind is RunKind.ROLLBACK:
-            return self.to
-        if self.plan is None:
+        """The slot that users were left on; None: it has not ended, or not in a place that it knows."""
+        if self.outcome in {None, Outcome.HELD, Outcome.YIELDED}:
             return None
-        return self.plan.target if self.outcome is not None and self.outcome.in_effect else self.plan.active
+        if self.plan is None:
+            return self.to
+        return self.plan.target if self.outcome.in_effect else self.plan.active
 
 
 def fold(entries: Iterable[Entry]) -> Run | None:
@@ -232,21 +240,26 @@ def _step(run: Run, body: Body) -> Run:
         case Validated():
             return replace(run, validated=True)
         case Switching(moves=moves):
-            return replace(run, moves=moves)
+            return replace(run, moves=moves, fences=run.fences | fences_of(moves))
         case Confirmed():
             return replace(run, confirmed=body)
         case Judged(judgement=judgement):
             return replace(run, judgement=judgement)
         case RollingBack(moves=moves):
-            return replace(run, back=moves)
+            return replace(run, back=moves, fences=run.fences | fences_of(moves))
         case Restored():
             return replace(run, restored=True)
-        case Retiring():
-            return replace(run, retired=True)
+        case Retiring(moves=moves):
+            return replace(run, retired=True, fences=run.fences | fences_of(moves))
         case Ended():
             return replace(run, ended=body)
         case _:
             return run
+
+
+def fences_of(moves: Iterable[Move]) -> frozenset[str]:
+    """The ids of these writes."""
+    return frozenset(move.fence for move in moves)
 
 
 def put_back(plan: Plan, runs: Iterable[Run]) -> Plan:

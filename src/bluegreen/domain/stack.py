@@ -186,11 +186,20 @@ def end_order(services: Sequence[Service]) -> tuple[str, ...]:
     while waiting:
         free = [name for name in reversed(waiting) if not _needed_by(waiting, name)]
         if not free:
-            circle = " and ".join(sorted(waiting))
+            circle = " and ".join(_circle(waiting))
             raise UsageError(f"services need each other in a circle: {circle}", mend="remove one of the needs")
         order.append(free[0])
         del waiting[free[0]]
     return tuple(order)
+
+
+def _circle(waiting: Mapping[str, set[str]]) -> list[str]:
+    """Of services that are all needed by one another, those in a circle: not the ones that need none of the rest."""
+    left = dict(waiting)
+    while ends := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in ends:
+            del left[name]
+    return sorted(left)
 
 
 def _needed_by(waiting: Mapping[str, Iterable[str]], name: str) -> bool:

@@ -62,14 +62,14 @@ def restore(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) ->
         tools.clock.wait(until=after(left_at, FLOOR))
     if plan.previous is None:
         tools.platform.end(plan.target, order=tools.stack.end_order, grip=grip, until=tools.limit(stage_limit(tools)))
-        tools.record(plan.release, Restored(slot=plan.target))
+        tools.record_if_possible(plan.release, Restored(slot=plan.target))
         return
     limit = plan.options.health_deadline
     images = ", ".join(f"{tools.stack.short(work.service)} {work.image}" for work in plan.previous.workloads)
     tools.emit(PhaseBegan(phase=Phase.RESTORE, what=f"{images} back into {plan.target}", limit=limit))
-    tools.record(plan.release, Restoring(spec=plan.previous))
+    tools.record_if_possible(plan.release, Restoring(spec=plan.previous))
     tools.platform.stage(plan.previous, grip=grip, until=tools.limit(stage_limit(tools)))
     wait_until_ready(tools, plan.target, revision=plan.previous.revision, limit=limit)
-    tools.record(plan.release, Restored(slot=plan.target))
+    tools.record_if_possible(plan.release, Restored(slot=plan.target))
     what = f"{plan.target} is warm again"
     tools.emit(PhaseDone(phase=Phase.RESTORE, what=what, took=tools.since(started)))

@@ -1,8 +1,8 @@
 """What a killed run left: found by the fold of its journal, and ended before anything new begins.
 
 Before its first write to a route, users saw nothing: it is recorded as abandoned. In the middle of the switch, or of
-the way back, users are brought to the slot that was active. After the switch the observation window is watched again, from
-its start: what was not proven is not assumed.
+the way back, users are brought to the slot that was active. After the switch a window that was not judged is
+watched again, from its start: what was not proven is not assumed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.events import Note
 from bluegreen.domain.release import Ended, Outcome, Run, RunKind
 from bluegreen.pipeline.back import go_back
+from bluegreen.pipeline.routes import refuse_elsewhere
 
 if TYPE_CHECKING:
+    from bluegreen.domain.judgement import Judgement
     from bluegreen.domain.plan import Plan
-    from bluegreen.domain.routing import Move
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Slot
     from bluegreen.pipeline.tools import Tools
@@ -27,15 +28,18 @@ class Resume(Protocol):
     """How a release goes on once its slot serves (release.resume; passed in, for the two need each other)."""
 
     def __call__(
-        self, tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip
+        self, tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snapshot, grip: Grip
     ) -> ExitCode:
         """Confirm, observe and end it."""
 
 
 def pick_up(tools: Tools, *, grip: Grip, resume: Resume) -> ExitCode | None:
-    """End the newest run if it never ended. None: there was none; else the exit code of its end."""
+    """End the newest run if it never ended, or was held in the middle. None: there was none; else how it ended.
+
+    Raises Held when somebody else has moved a route meanwhile: that is never repaired.
+    """
     run = next(tools.runs(), None)
-    if run is None or run.outcome is not None:
+    if run is None or not run.open:
         return None
     if run.kind is RunKind.ROLLBACK:
         return _end_rollback(tools, run, grip=grip)
@@ -68,8 +72,16 @@ def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, resume: Resu
     slots = {route.slot for route in snapshot.routes}
     if slots == {plan.active} and not run.back:
         return _abandon(tools, run, why=f"it was stopped at the switch; {plan.active} serves")
+    _refuse_strangers(snapshot, run, plan)
     if slots != {plan.target} or run.back:
         tools.emit(Note(text=f"{run.id} was stopped in the middle of its switch: users go back to {plan.active}"))
         return _bring_back(tools, run, plan.active, why="it was stopped in the middle of the switch", grip=grip)
-    tools.emit(Note(text=f"{run.id} was stopped in its observation window: {plan.target} is watched again"))
-    return resume(tools, plan, moves=run.moves, snapshot=snapshot, grip=grip)
+    where = "in its observation window" if run.judgement is None else "after its judgement"
+    tools.emit(Note(text=f"{run.id} was stopped {where}: it goes on from there"))
+    return resume(tools, plan, judged=run.judgement, snapshot=snapshot, grip=grip)
+
+
+def _refuse_strangers(snapshot: Snapshot, run: Run, plan: Plan) -> None:
+    """A route that left the active slot by a write that is not this run's was moved by somebody else."""
+    strangers = [route for route in snapshot.routes if route.fence not in run.fences]
+    refuse_elsewhere(strangers, plan.active)

@@ -28,7 +28,7 @@ from bluegreen.pipeline.ending import dry_run_done, nothing_to_do, summarise
 from bluegreen.pipeline.observe import observe
 from bluegreen.pipeline.pickup import pick_up
 from bluegreen.pipeline.retire import retire
-from bluegreen.pipeline.switch import arrive, switch
+from bluegreen.pipeline.switch import switch, switch_again
 from bluegreen.pipeline.validate import validate
 from bluegreen.ports import Cover, Purpose
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from bluegreen.domain.health import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
-    from bluegreen.domain.routing import Move
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant
     from bluegreen.pipeline.switch import Switched
@@ -90,27 +89,31 @@ def _has_left(tools: Tools, plan: Plan) -> bool:
     return any(run.id == plan.release and run.moves for run in tools.runs())
 
 
-def resume(tools: Tools, plan: Plan, *, moves: tuple[Move, ...], snapshot: Snapshot, grip: Grip) -> ExitCode:
-    """Take up a release that was killed after its switch: confirm again, observe again, end it."""
+def resume(tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
+    """Take up a release that was killed after its switch: mark the routes anew, confirm, observe, end it.
+
+    A judgement that is in the journal already stands; a window that was not judged is watched again.
+    """
     started = tools.clock.now()
     try:
-        before = tools.metrics.read(snapshot, until=tools.limit())
-        switched = arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
+        switched = switch_again(tools, plan, snapshot=snapshot, grip=grip)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
-    return _finish(tools, plan, switched, started=started, grip=grip)
+    return _finish(tools, plan, switched, judged=judged, started=started, grip=grip)
 
 
-def _finish(tools: Tools, plan: Plan, switched: Switched, *, started: Instant, grip: Grip) -> ExitCode:
+def _finish(
+    tools: Tools, plan: Plan, switched: Switched, *, judged: Judgement | None = None, started: Instant, grip: Grip
+) -> ExitCode:
     try:
-        judgement = observe(tools, plan, switched)
+        judgement = judged or observe(tools, plan, switched)
         _heed(judgement)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
     ended = _outcome(judgement, proved=switched.proved)
-    warm = not plan.options.scale_down_old or not _retired(tools, plan, switched, grip=grip)
+    warm, kept = _retire(tools, plan, switched, grip=grip)
     _protect(tools, grip=grip)
-    return summarise(tools, plan, ended, started=started, warm=warm)
+    return summarise(tools, plan, ended, started=started, warm=warm, error=kept)
 
 
 def _heed(judgement: Judgement) -> None:
@@ -127,14 +130,19 @@ def _outcome(judgement: Judgement, *, proved: bool) -> Ended:
     return Ended(outcome=Outcome.NOT_PROVEN, why="; ".join(missing))
 
 
-def _retired(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> bool:
-    """End the old slot; a failure here is told and leaves it as the way back: the release itself is good."""
+def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> tuple[bool, BluegreenError | None]:
+    """End the old slot if that was asked for. Whether it is still warm, and what kept it from being ended.
+
+    A failure here is told and no more: the release itself is good.
+    """
+    if not plan.options.scale_down_old:
+        return True, None
     try:
         retire(tools, plan, switched_at=switched.at, grip=grip)
     except BluegreenError as error:
         tools.emit(Warned(text=f"{plan.active} was not ended: {error}", mend=error.mend))
-        return False
-    return True
+        return True, error
+    return False, None
 
 
 def _protect(tools: Tools, *, grip: Grip) -> None:

@@ -24,7 +24,6 @@ def retire(tools: Tools, plan: Plan, *, switched_at: Instant, grip: Grip) -> End
     order = ", then ".join(tools.stack.short(name) for name in tools.stack.end_order)
     tools.emit(PhaseBegan(phase=Phase.RETIRE, what=f"end {plan.active}: {order}", limit=limit))
     tools.clock.wait(until=after(switched_at, FLOOR))
-    tools.record(plan.release, Retiring(slot=plan.active))
     _end_fallback(tools, plan, grip=grip)
     ended = tools.platform.end(plan.active, order=tools.stack.end_order, grip=grip, until=tools.limit(limit))
     if ended.cut:
@@ -39,7 +38,9 @@ def _end_fallback(tools: Tools, plan: Plan, *, grip: Grip) -> None:
     """Let no request fall back to a slot that is about to go. Raises Held when somebody has moved users there."""
     snapshot = tools.snapshot()
     refuse_elsewhere(snapshot.routes, plan.target)
-    _, strangers = write(tools, moves_to(tools, snapshot, plan.target, order=tools.stack.names), grip=grip)
+    moves = moves_to(tools, snapshot, plan.target, order=tools.stack.names)
+    tools.record(plan.release, Retiring(slot=plan.active, moves=moves))
+    _, strangers = write(tools, moves, grip=grip)
     if strangers:
         refuse_elsewhere(strangers, plan.target)
         raise not_holding_still()

@@ -65,10 +65,22 @@ def switch(tools: Tools, plan: Plan, *, ready: Snapshot, grip: Grip) -> Switched
     tools.platform.protect(Cover.BOTH, grip=grip, until=tools.limit())
     before = tools.metrics.read(ready, until=tools.limit())
     moves = _move_all(tools, plan, grip=grip)
-    return arrive(tools, plan, moves=moves, before=before, at_switch=ready, started=started)
+    return _arrive(tools, plan, moves=moves, before=before, at_switch=ready, started=started)
 
 
-def arrive(
+def switch_again(tools: Tools, plan: Plan, *, snapshot: Snapshot, grip: Grip) -> Switched:
+    """Write the routes anew where they are already, so that a frozen run's write is refused; raises as ``switch``."""
+    started = tools.clock.now()
+    before = tools.metrics.read(snapshot, until=tools.limit())
+    moves = moves_to(tools, snapshot, plan.target, order=tools.stack.names, fallback=plan.active)
+    tools.record(plan.release, Switching(moves=moves))
+    _, strangers = write(tools, moves, grip=grip)
+    if strangers:
+        raise not_holding_still()
+    return _arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
+
+
+def _arrive(
     tools: Tools, plan: Plan, *, moves: tuple[Move, ...], before: Reading, at_switch: Snapshot, started: Instant
 ) -> Switched:
     """Wait until the data plane sends users only to the target slot, then look for a witness."""

@@ -82,16 +82,16 @@ class Layout:
             ) from error
 
     def _refuse_strangers(self) -> None:
+        """Without its database a folder is nobody's, or half of one: what runs there could not be known."""
         if not self.state.exists() or self.database.exists():
             return
         if not self.state.is_dir():
             raise UsageError(f"{self.state} is not a folder", mend="give another one by --state")
-        ours = {"lock", "fence", "envoy", "logs", "conf.d", "programs", "pids", "sockets"}
-        strangers = sorted(entry.name for entry in self.state.iterdir() if entry.name not in ours)
+        strangers = sorted(entry.name for entry in self.state.iterdir() if _holds_something(entry))
         if strangers:
             raise UsageError(
-                f"{self.state} holds no state.db but {', '.join(strangers[:3])}: this is not a state folder, or half of one",
-                mend="give another folder by --state, or remove this one",
+                f"{self.state} is no state folder, or half of one: no state.db, but {', '.join(strangers[:3])}",
+                mend="give another folder by --state; if it is yours: bluegreen down --purge",
             )
 
     def _prepare_runtime(self) -> None:
@@ -106,6 +106,13 @@ class Layout:
                 mend="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
             )
         self.runtime.chmod(_PRIVATE)
+
+
+def _holds_something(entry: Path) -> bool:
+    """Whether it is more than what a start leaves that was killed before it made the database."""
+    if entry.is_dir():
+        return any(entry.iterdir())
+    return entry.name not in {"lock", "lock.rollback", "fence", "sockets"}
 
 
 def program_name(service: str, slot: str, number: int) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ _GONE = frozenset({"Z", "X", "x"})
 
 IDENTITY_SCRIPT = (
     "read -r boot </proc/sys/kernel/random/boot_id; echo \"$boot $(cut -d' ' -f22 /proc/$$/stat)\""
-    if sys.platform == "linux"
+    if _BOOT.exists()
     else "ps -o lstart= -p $$"
 )
 """Shell that prints what ``identity`` says of the shell itself; a program started by exec stays the same process."""
@@ -53,7 +52,7 @@ class Process:
 
 def identity(pid: int) -> str:
     """When the process started, in the system's own words; empty: there is no such process."""
-    if sys.platform == "linux":
+    if _BOOT.exists():
         return _linux_identity(pid)
     return _other_identity(pid)
 

@@ -1,0 +1,134 @@
+"""`make demo`: the main job on this machine, with users of every kind from the first second to the last.
+
+A good release, one that cannot start, one that is too slow, one that answers errors, another good one, and a rollback
+by hand. Every figure comes from the load generator's own count. The exit code is 1 when anything was lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import SETTLE, Counts, Load, LocalStack, images_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WINDOW = 7
+"""Seconds of the observation window: enough for some 900 requests, of which 9 bad ones would still be by chance."""
+
+LOAD_LIMIT = 240.0
+"""The load stops by itself, whatever happens to the demo."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One command of the demo, and how it has to end."""
+
+    title: str
+    words: tuple[str, ...]
+    code: int
+    version: str = ""
+    fault: str = ""
+
+
+def deploy(title: str, version: str, *, fault: str = "", code: int = 0) -> Step:
+    """A release of both services."""
+    words = ("deploy", *images_of(version), "--validation-time", str(WINDOW))
+    return Step(title=title, words=words, code=code, version=version, fault=fault)
+
+
+STEPS = (
+    deploy("a good release", "v2"),
+    deploy("a version that cannot start", "v3-broken", fault="cannot-start", code=1),
+    deploy("a version that is healthy, but slow", "v4-slow", fault="slow=400", code=3),
+    deploy("a version that is healthy, but answers 5 % errors", "v5-errors", fault="errors=5", code=3),
+    deploy("another good release", "v6"),
+    Step(title="a rollback by hand", words=("rollback",), code=0),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run it; what it prints last is the result."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", type=int, default=len(STEPS), metavar="N", help="the first N steps only")
+    parser.add_argument(
+        "--spoil", default="", metavar="FAULT", help="give the good versions this fault, and see the demo fail"
+    )
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="bluegreen-demo-") as folder:
+        stack = LocalStack(Path(folder))
+        try:
+            return _demo(stack, STEPS[: options.only], spoil=options.spoil)
+        finally:
+            stack.run("down", "--purge")
+
+
+def _demo(stack: LocalStack, steps: Sequence[Step], *, spoil: str) -> int:
+    stack.image("v1")
+    for step in steps:
+        if step.version:
+            stack.image(step.version, fault=step.fault or spoil)
+    _say("alfred starts: backend and gateway, two of each in blue and in green, Envoy in front of them")
+    stack.up()
+    bad = [step.version for step in steps if step.fault]
+    load = Load(stack.users(), result=stack.folder / "load.json", seconds=LOAD_LIMIT, bad=bad)
+    _say("users arrive: new and kept-alive connections, slow requests, POSTs, streams, WebSockets")
+    time.sleep(SETTLE)  # traffic before the first switch: the demo's subject, not a wait for luck
+    try:
+        codes = [_run(stack, number, step) for number, step in enumerate(steps, 1)]
+        time.sleep(SETTLE)
+        counts = load.stop()
+    except BaseException:
+        load.kill()
+        raise
+    return _result(counts, steps, codes)
+
+
+def _run(stack: LocalStack, number: int, step: Step) -> int:
+    _say(f"{number}. {step.title}\n   $ bluegreen {' '.join(step.words)}")
+    process = stack.start(*step.words, stdout=sys.stdout, stderr=subprocess.STDOUT)
+    code = process.wait(timeout=LOAD_LIMIT)
+    print(f"   exit code {code}", flush=True)
+    return code
+
+
+def _say(text: str) -> None:
+    print(f"\n=== {text}", flush=True)
+
+
+def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int]) -> int:
+    _say("what users saw, counted by the load generator")
+    _table(counts)
+    rolled_back = codes.count(3)
+    as_expected = list(codes) == [step.code for step in steps]
+    if not as_expected:
+        print(f"exit codes {list(codes)}, expected {[step.code for step in steps]}")
+    if counts.failed:
+        print(counts.told())
+    lost = counts.column("lost_to_crash")
+    if lost:
+        print(f"lost to a crash of the new slot: {lost}")
+    print(
+        f"demo: requests={counts.requests} failed={counts.failed} "
+        f"answered_badly={counts.column('answered_badly')} rolled_back={rolled_back}"
+    )
+    return 0 if as_expected and not counts.failed and not lost else 1
+
+
+def _table(counts: Counts) -> None:
+    print(f"{'version':<22}{'ok':>8}{'moved':>8}{'badly':>8}{'failed':>8}{'first':>10}{'last':>10}")
+    for name, row in counts.versions():
+        columns = row["columns"]
+        figures = "".join(f"{columns[key]:>8}" for key in ("ok", "moved", "answered_badly", "failed"))
+        print(f"{name:<22}{figures}{row['first']['ms'] / 1000:>8.1f} s{row['last']['ms'] / 1000:>8.1f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

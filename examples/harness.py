@@ -1,0 +1,232 @@
+"""A stack of its own in a folder of its own: images, `bluegreen` commands, users as load. For the demo and the tests.
+
+It works through the command line only, as a user does; what it knows of the stack it reads from ``status``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+HERE = Path(__file__).resolve().parent
+ALFRED = HERE / "alfred"
+sys.path.insert(0, str(ALFRED))
+
+from images import make_image  # noqa: E402 - it lies beside the application
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+COMMAND_LIMIT = 240.0
+"""No command of a test or the demo takes longer; one that does is a failure."""
+
+SETTLE = 3.0
+"""Seconds that load runs before the first release and after the last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The JSON lines of ``--output json``."""
+        return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
+
+
+class LocalStack:
+    """Alfred on this machine, in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is started; the app file is copied so that its images lie in the folder."""
+        self.folder = folder
+        self.state = folder / "state"
+        self.images = folder / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.app = folder / "bluegreen.yaml"
+        shutil.copy(ALFRED / "bluegreen.yaml", self.app)
+
+    def image(self, tag: str, *, fault: str = "", service: str = "gateway") -> None:
+        """Make the images of one version; the fault is in the service named."""
+        for name in ("backend", "gateway"):
+            make_image(self.images, service=name, tag=tag, fault=fault if name == service else "")
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of one ``bluegreen`` command on this stack."""
+        return [sys.executable, "-m", "bluegreen", "--state", str(self.state), *words]
+
+    def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:  # noqa: ANN401 - Popen's own options
+        """Start a command and come back at once."""
+        environment = {**os.environ, "NO_COLOR": "1"}
+        return subprocess.Popen(self.command(*words), cwd=self.folder, env=environment, text=True, **more)
+
+    def run(self, *words: str, output: str = "text") -> Done:
+        """Run a command to its end."""
+        started = time.monotonic()
+        process = self.start("--output", output, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, err = process.communicate(timeout=COMMAND_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            out, err = process.communicate()
+            raise AssertionError(f"{words} took longer than {COMMAND_LIMIT:g} s:\n{out}\n{err}") from None
+        return Done(code=process.returncode, out=out, err=err, seconds=time.monotonic() - started)
+
+    def must(self, *words: str, code: int = 0, output: str = "text") -> Done:
+        """Run a command that has to end with this exit code."""
+        done = self.run(*words, output=output)
+        if done.code != code:
+            raise AssertionError(f"{' '.join(words)}: exit {done.code}, not {code}\n{done.out}\n{done.err}")
+        return done
+
+    def up(self, tag: str = "v1") -> None:
+        """Start it with this version in both slots, on ports that are free."""
+        text = self.app.read_text().replace(":v1", f":{tag}")
+        self.app.write_text(text)
+        self.must("up", "--app", str(self.app), "--port", "backend=0", "--port", "gateway=0")
+
+    def down(self) -> None:
+        """End it, and everything that it left."""
+        self.must("down", "--purge")
+
+    def deploy(self, tag: str, *words: str, code: int = 0, output: str = "text") -> Done:
+        """Release one version of both services."""
+        return self.must("deploy", *images_of(tag), *words, code=code, output=output)
+
+    def status(self) -> dict[str, Any]:
+        """What ``status`` says."""
+        found: dict[str, Any] = self.must("status", output="json").events[-1]
+        return found
+
+    def users(self, service: str = "gateway") -> str:
+        """The address that users call."""
+        return next(str(item["users"]) for item in self.status()["addresses"] if item["service"].endswith(service))
+
+
+class StartLoad(Protocol):
+    """Starts users of every kind."""
+
+    def __call__(self, stack: LocalStack, *, bad: Sequence[str] = (), rates: Rates | None = None) -> Load:
+        """``bad``: versions whose wrong answers are their own."""
+
+
+def images_of(tag: str) -> tuple[str, ...]:
+    """The options that name one version of both services."""
+    return ("--backend-image", f"alfredai/backend:{tag}", "--gateway-image", f"alfredai/gateway:{tag}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Requests a second of each kind of client."""
+
+    new: float = 30
+    keepalive: float = 60
+    slow: float = 2
+    post: float = 25
+    stream: float = 5
+    websocket: float = 12
+
+    def options(self) -> Iterator[str]:
+        """For the load generator's command line."""
+        yield from ("--new", f"{self.new:g}", "--keepalive", f"{self.keepalive:g}/8", "--slow", f"{self.slow:g}")
+        yield from (
+            "--post",
+            f"{self.post:g}/4",
+            "--stream",
+            f"{self.stream:g}",
+            "--websocket",
+            f"{self.websocket:g}/4",
+        )
+
+
+class Load:
+    """Users of every kind, in a process of their own, until stopped or until its time is up."""
+
+    def __init__(
+        self, url: str, *, result: Path, seconds: float, bad: Sequence[str] = (), rates: Rates | None = None
+    ) -> None:
+        """Start sending. ``bad``: versions whose wrong answers are their own."""
+        self._result = result
+        words = [sys.executable, "-m", "bluegreen.load", f"{url}/api/work", "--duration", f"{seconds:g}"]
+        words += [*(rates or Rates()).options(), "--contains", '"service"', "--json", str(result)]
+        words += [
+            "--path",
+            "slow=/api/slow?seconds=2",
+            "--path",
+            "stream=/api/stream?chunks=5",
+            "--path",
+            "websocket=/ws",
+        ]
+        for version in bad:
+            words += ["--bad-version", version]
+        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def stop(self) -> Counts:
+        """Stop sending, wait until everything sent is accounted for, and read the result."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
+        return self.finish()
+
+    def finish(self) -> Counts:
+        """Wait until its time is up."""
+        out, err = self._process.communicate(timeout=COMMAND_LIMIT)
+        if self._process.returncode != 0:
+            raise AssertionError(f"the load generator ended with {self._process.returncode}:\n{out}\n{err}")
+        return Counts(json.loads(self._result.read_text()))
+
+    def kill(self) -> None:
+        """End it without a result."""
+        self._process.kill()
+        self._process.communicate()
+
+
+class Counts:
+    """What the load counted, from its JSON and nothing else."""
+
+    def __init__(self, document: Mapping[str, Any]) -> None:
+        """``document``: the load generator's result."""
+        self.document = document
+
+    @property
+    def requests(self) -> int:
+        """All requests."""
+        return int(self.document["requests"])
+
+    def column(self, name: str) -> int:
+        """One of ok, moved, failed, answered_badly, lost_to_crash."""
+        return int(self.document["columns"][name])
+
+    @property
+    def failed(self) -> int:
+        """Anything a user lost that was ours to keep."""
+        return self.column("failed")
+
+    def versions(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Each slot and version that answered, in the order of their first answers."""
+        rows = sorted(self.document["answers"], key=lambda row: row["first"]["ms"])
+        for row in rows:
+            yield f"{row['version']} in {row['slot']}", row
+
+    def told(self) -> str:
+        """What was lost, for a failing test's message."""
+        return json.dumps(
+            {
+                "columns": self.document["columns"],
+                "causes": self.document["causes"],
+                "first": [row for row in self.document["not_ok"] if row["column"] == "failed"][:5],
+            },
+            indent=1,
+        )

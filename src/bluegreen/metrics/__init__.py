@@ -1,0 +1,1 @@
+"""Where readings come from. Nothing here judges them: that is ``domain.judgement``."""

@@ -1,0 +1,84 @@
+"""A look at the replicas without the agent: one readiness request to each, all at once.
+
+This is what a rollback sees when agent and supervisord are dead: who answers, and nothing of restarts.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.snapshot import Container, Pod, Running, Waiting
+from bluegreen.platforms.local.addresses import ADDRESS
+from bluegreen.platforms.local.probes import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bluegreen.domain.stack import Probe, Seconds
+    from bluegreen.platforms.local.store import Replica
+
+
+def look(replicas: Sequence[tuple[Replica, Probe]], *, timeout: Seconds) -> tuple[Pod, ...]:
+    """Ask each replica's readiness path, each for so long at most."""
+    answers: dict[str, Answer] = {}
+
+    def one(replica: Replica, probe: Probe) -> None:
+        answers[replica.program] = ask(replica.port, probe.path, timeout=min(timeout, probe.timeout))
+
+    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in replicas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return tuple(_pod(replica, probe, answers[replica.program]) for replica, probe in replicas)
+
+
+def ask(port: int, path: str, *, timeout: Seconds) -> Answer:
+    """One request, of which only the status counts. Never raises."""
+    request = (
+        f"GET {path} HTTP/1.1\r\nHost: {ADDRESS}:{port}\r\nUser-Agent: bluegreen-probe\r\nConnection: close\r\n\r\n"
+    )
+    try:
+        with socket.create_connection((ADDRESS, port), timeout=timeout) as connection:
+            connection.sendall(request.encode())
+            return status_of(connection.recv(4096))
+    except TimeoutError:
+        return Answer(why=f"did not answer within {timeout:g} s")
+    except ConnectionRefusedError:
+        return Answer(why="was refused: nobody listens")
+    except OSError as error:
+        return Answer(why=f"failed: {error.strerror or error}")
+
+
+def request_text(port: int, path: str) -> bytes:
+    """A probe as it travels."""
+    lines = (f"GET {path} HTTP/1.1", f"Host: {ADDRESS}:{port}", "User-Agent: bluegreen-probe", "Connection: close")
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+
+
+def status_of(head: bytes) -> Answer:
+    """The status in the first bytes of an answer."""
+    words = head.split(b"\r\n", 1)[0].split()
+    if len(words) > 1 and words[0].startswith(b"HTTP/") and words[1].isdigit():
+        return Answer(status=int(words[1]))
+    return Answer(why="did not answer in HTTP")
+
+
+def _pod(replica: Replica, probe: Probe, answer: Answer) -> Pod:
+    container = Container(
+        name=replica.service,
+        state=Running() if answer.status is not None else Waiting(reason="Unknown", message="no agent watches it"),
+        started=answer.good,
+        failing="" if answer.good else f"readiness: GET {probe.path} {answer}",
+    )
+    return Pod(
+        name=replica.pod,
+        service=replica.service,
+        slot=replica.slot,
+        revision=replica.revision,
+        ready=answer.good,
+        containers=(container,),
+        address=f"{ADDRESS}:{replica.port}",
+    )

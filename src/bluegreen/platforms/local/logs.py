@@ -1,0 +1,89 @@
+"""Logs of programs: their last lines, and their bounds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from bluegreen.platforms.local.programs import START_LINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+LIMIT = 5 * 1024 * 1024
+"""Bytes of one log; as much again is kept of what went before."""
+EXCERPT = 4096
+"""Bytes of an excerpt for the screen or the journal."""
+_SHOWN_CONTROLS = "\t"
+
+
+def tail(path: Path, *, limit: int = EXCERPT) -> str:
+    """The end of the file, without control characters; empty: there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
+            text = file.read(limit).decode(errors="replace")
+    except OSError:
+        return ""
+    return "".join(letter for letter in text if letter == "\n" or letter in _SHOWN_CONTROLS or letter.isprintable())
+
+
+def last_lines(path: Path, *, count: int) -> tuple[str, ...]:
+    """The last lines that say something."""
+    lines = [line.rstrip() for line in tail(path).splitlines() if line.strip()]
+    return tuple(lines[-count:])
+
+
+def last_line(path: Path) -> str:
+    """The last line of the program's newest life; empty: it said nothing."""
+    lines = last_lines(path, count=1)
+    if not lines or lines[0].startswith(START_LINE):
+        return ""
+    return lines[0]
+
+
+def bound_all(folder: Path, *, limit: int = LIMIT) -> None:
+    """Cut what has grown too long. The programs append, so they go on at the new end; a line may be cut in two.
+
+    Supervisord's own log is not among them: it turns its log itself.
+    """
+    for path in folder.glob("*.log"):
+        try:
+            if path.name != "supervisord.log" and path.stat().st_size > limit:
+                shutil.copyfile(path, path.with_name(f"{path.name}.1"))
+                os.truncate(path, 0)
+        except OSError:
+            continue  # a full disk, most likely: then the next round frees it
+
+
+class Follower:
+    """Reads what is appended to a log from now on, across its turning."""
+
+    def __init__(self, path: Path) -> None:
+        """Begin at the present end."""
+        self._path = path
+        self._inode, self._read = self._found()
+        self._rest = ""
+
+    def lines(self) -> Iterator[str]:
+        """The whole lines since the last call."""
+        inode, size = self._found()
+        if inode != self._inode:
+            self._inode, self._read = inode, 0
+        if size <= self._read:
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            fresh = file.read(size - self._read)
+        self._read += len(fresh)
+        *whole, self._rest = (self._rest + fresh.decode(errors="replace")).split("\n")
+        yield from whole
+
+    def _found(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return 0, 0
+        return found.st_ino, found.st_size

@@ -1,0 +1,110 @@
+"""What speaks against a plan on this machine, looked for before anything is written."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import BluegreenError
+from bluegreen.platforms.local import images
+from bluegreen.platforms.local.programs import AGENT, ENVOY
+from bluegreen.platforms.local.supervisor import Supervisor
+from bluegreen.platforms.local.template import sealed_values, with_template
+from bluegreen.ports import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bluegreen.domain.plan import Plan, WorkloadSpec
+    from bluegreen.domain.stack import Stack
+    from bluegreen.platforms.local.dataplane import DataPlane
+    from bluegreen.platforms.local.layout import Layout
+    from bluegreen.platforms.local.store import Record, Store
+    from bluegreen.ports import Clock
+
+_UP = "bluegreen up starts what is missing"
+
+
+def findings(
+    plan: Plan, *, layout: Layout, store: Store, stack: Stack, plane: DataPlane, clock: Clock
+) -> Sequence[Finding]:
+    """All of them, the ones that refuse first."""
+    record = store.record()
+    return (
+        *_strangers(record, stack),
+        *_images(record, plan, stack, store),
+        *_addresses(record),
+        *_programs(layout, clock),
+        *_plane(plane),
+        *_disk(layout),
+    )
+
+
+def _refuse(text: str, mend: str) -> Finding:
+    return Finding(severity=Severity.REFUSE, text=text, mend=mend)
+
+
+def _strangers(record: Record, stack: Stack) -> Iterator[Finding]:
+    if sorted(record.stack.names) != sorted(stack.names):
+        yield _refuse(
+            f"the stack that runs consists of {', '.join(record.stack.names)}; the app file: {', '.join(stack.names)}",
+            "bluegreen down, then bluegreen up with the new app file",
+        )
+
+
+def _images(record: Record, plan: Plan, stack: Stack, store: Store) -> Iterator[Finding]:
+    for spec in plan.want.workloads:
+        problem = _image_problem(record, spec, stack, store)
+        if problem:
+            yield _refuse(problem, f"images are folders under {record.images}, each with an executable {images.RUN!r}")
+
+
+def _image_problem(record: Record, spec: WorkloadSpec, stack: Stack, store: Store) -> str:
+    service = stack.service(spec.service)
+    sealed = {**store.sealed(), **_sealed_now(stack, store)}
+    try:
+        command = with_template(service, spec.template, sealed=sealed).command
+    except (ValueError, KeyError) as error:
+        return f"the settings of {spec.service} cannot be used: {error}"
+    return images.problem(record.images, spec.image, command=command)
+
+
+def _sealed_now(stack: Stack, store: Store) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for service in stack.services:
+        found.update(sealed_values(service, seal=store.seal()))
+    return found
+
+
+def _addresses(record: Record) -> Iterator[Finding]:
+    """A pair that was validated in its own slot must be the pair that serves."""
+    for front in record.fronts:
+        ports = [port for _, port in front.preview_ports]
+        if len(set(ports)) < len(ports):
+            yield _refuse(f"both slots have the same address of {front.service}", "bluegreen down, then bluegreen up")
+
+
+def _programs(layout: Layout, clock: Clock) -> Iterator[Finding]:
+    try:
+        infos = Supervisor(layout, clock=clock).infos()
+    except BluegreenError as error:
+        yield _refuse(str(error), _UP)
+        return
+    for name in (AGENT, ENVOY):
+        if name not in infos or not infos[name].going:
+            yield _refuse(f"the program {name} does not run; its log is {layout.log(name)}", _UP)
+
+
+def _plane(plane: DataPlane) -> Iterator[Finding]:
+    if not plane.answering():
+        yield _refuse("Envoy does not answer on its admin socket", _UP)
+
+
+def _disk(layout: Layout) -> Iterator[Finding]:
+    probe = layout.state / f".writable.{os.getpid()}"
+    try:
+        probe.write_text("x")
+    except OSError as error:
+        yield _refuse(f"{layout.state} cannot be written: {error.strerror}", "see the disk and the rights")
+    finally:
+        probe.unlink(missing_ok=True)

@@ -1,0 +1,22 @@
+"""Fakes for time and faults, shipped so that users of the ports can test against them too.
+
+They hold to the same contract suite as the real platform (tests/contract). What they add is virtual time, and faults at
+exact moments that no real platform would repeat.
+"""
+
+from bluegreen.testing.clock import FakeClock
+from bluegreen.testing.platform import Behaviour, FakePlatform, Fault
+from bluegreen.testing.rehearsal import Rehearsal, example_stack
+from bluegreen.testing.store import FakeJournal, FakeLock, LockState
+
+__all__ = [
+    "Behaviour",
+    "FakeClock",
+    "FakeJournal",
+    "FakeLock",
+    "FakePlatform",
+    "Fault",
+    "LockState",
+    "Rehearsal",
+    "example_stack",
+]

@@ -1,0 +1,449 @@
+"""A platform in memory and virtual time: pods by arithmetic, users as a steady rate, faults at exact calls.
+
+Each fault cites where the real one was seen to answer so; the contract suite holds the fake and the real platform to
+the same answers.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import DeadlineExceeded, PlatformError
+from bluegreen.domain.plan import WorkloadSpec
+from bluegreen.domain.reading import Arrivals, Histogram, PodCounters, Reading, Timing
+from bluegreen.domain.routing import Conflict, Move, Moved, RouteResult, Unknown
+from bluegreen.domain.snapshot import (
+    Container,
+    Endpoint,
+    Pod,
+    Route,
+    Running,
+    Snapshot,
+    Template,
+    Terminated,
+    Waiting,
+    Wanted,
+    Workload,
+)
+from bluegreen.domain.stack import Instant, Seconds, Slot, Stack, after
+from bluegreen.ports import CheckResult, Diagnosis, EndedSlot, Finding, Severity, Through
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bluegreen.domain.health import Cause
+    from bluegreen.domain.image import ImageReference
+    from bluegreen.domain.plan import Plan, SlotSpec
+    from bluegreen.ports import Check, Cover, Grip
+    from bluegreen.testing.clock import FakeClock
+    from bluegreen.testing.store import LockState
+
+BACK_OFF: Seconds = 1.0
+TICK: Seconds = 1e-6
+END_TIME: Seconds = 0.5
+DATA_PLANE_LAG: Seconds = 0.002
+"""Envoy applies a route in 2 ms at the median (measured)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """How the pods of one image behave."""
+
+    ready_after: Seconds = 1.0
+    never_ready: bool = False
+    crash_after: Seconds | None = None
+    """Each life ends after so many seconds, with ``exit_code``."""
+    exit_code: int = 7
+    missing: bool = False
+    """There is no such image: told before anything is written."""
+    errors: float = 0.0
+    """Share of answers that are 500."""
+    slow: float = 0.0
+    """Share of requests that take a second."""
+    checks_pass: bool = True
+    no_metrics: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Fault:
+    """Something that goes wrong at the ``nth`` call (from 1) of a method, before or after it took effect."""
+
+    call: str
+    nth: int = 1
+    action: Callable[[], None]
+    after: bool = False
+    seen: int = 0
+
+
+@dataclass(slots=True)
+class _Staged:
+    spec: WorkloadSpec
+    revision: str
+    at: Instant
+    ended: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Life:
+    """What one pod is at an age: by arithmetic, so that any instant can be asked."""
+
+    ready: bool
+    container: Container
+    next_change: Seconds | None
+
+
+@dataclass(slots=True)
+class _Traffic:
+    rate: float
+    counted: dict[tuple[str, Slot, str], float] = field(default_factory=dict)
+    upto: float = 0.0
+
+
+class FakePlatform:
+    """ports.Platform and ports.Metrics. ``rate``: requests a second that users send to each service."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        *,
+        clock: FakeClock,
+        lock: LockState,
+        images: Sequence[tuple[str, ImageReference]],
+        rate: float = 100.0,
+    ) -> None:
+        """Both slots run ``images`` (service, reference) and are ready; blue serves."""
+        self.stack = stack
+        self.clock = clock
+        self.faults: list[Fault] = []
+        self.on_call: Callable[[str], None] = lambda _name: None
+        """Called at the start of every call and after every write: a test that counts can stop the run anywhere."""
+        self.behaviours: dict[str, Behaviour] = {}
+        """By tag."""
+        self.covers: list[Cover] = []
+        self.calls: list[str] = []
+        self.entry_answers = True
+        self.settings: dict[str, Template] = {}
+        self._lock = lock
+        self._grip: Grip | None = None
+        self._writes = count(1)
+        self._traffic = _Traffic(rate=rate)
+        self._routes = {name: Route(service=name, slot=Slot.BLUE, version="0") for name in stack.names}
+        self._staged: dict[tuple[str, Slot], _Staged] = {}
+        for slot in Slot:
+            for name, image in images:
+                self._put(slot, self._first_spec(name, image), revision="day-0", at=Instant(-1000.0))
+
+    def _first_spec(self, service: str, image: ImageReference) -> WorkloadSpec:
+        return WorkloadSpec(
+            service=service, image=image, replicas=self.stack.service(service).replicas, template=Template()
+        )
+
+    def _put(self, slot: Slot, spec: WorkloadSpec, *, revision: str, at: Instant) -> None:
+        self._staged[spec.service, slot] = _Staged(spec, revision, at)
+
+    def session(self) -> FakePlatform:
+        """The same platform as another process has it: with a grip of its own."""
+        other = copy(self)
+        other._grip = None
+        return other
+
+    # What a person does by hand.
+
+    def patch_by_hand(self, service: str, slot: Slot, *, who: str = "kubectl") -> None:
+        """What ``kubectl patch svc`` does: no fence, a new version (reference: specification, rollback by hand)."""
+        self._settle_traffic()
+        found = self._routes[service]
+        self._routes[service] = replace(
+            found, slot=slot, version=str(next(self._writes)), fallback=None, changed_by=who
+        )
+
+    # The port.
+
+    def preflight(self, plan: Plan, *, until: Instant) -> Sequence[Finding]:
+        """Refuse an image that does not exist."""
+        self._call("preflight", until)
+        return [
+            Finding(severity=Severity.REFUSE, text=f"image {spec.image} does not exist", mend="build it")
+            for spec in plan.want.workloads
+            if self._behaviour(spec.image).missing
+        ]
+
+    def snapshot(self, *, until: Instant) -> Snapshot:
+        """The stack now."""
+        self._call("snapshot", until)
+        return self._snapshot()
+
+    def changes(self, *, until: Instant) -> Iterator[Snapshot]:
+        """The stack now, and at each change of a pod or at each thing that was set to happen."""
+        self._call("changes", until)
+        yield self._checked_snapshot()
+        while (due := self._next_change()) is not None and due < until:
+            self.clock.wait(until=due)
+            yield self._checked_snapshot()
+        self.clock.wait(until=until)
+        raise DeadlineExceeded("nothing more changed until the deadline")
+
+    def stage(self, want: SlotSpec, *, grip: Grip, until: Instant) -> None:
+        """Replace the slot's pods."""
+        with _Around(self, "stage", until, grip):
+            for spec in want.workloads:
+                self._put(want.slot, spec, revision=want.revision, at=self.clock.now())
+
+    def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
+        """Compare and swap, in order, until one fails."""
+        results: list[RouteResult] = []
+        for move in moves:
+            results.append(self._route_one(move, grip=grip, until=until))
+            if not isinstance(results[-1], Moved):
+                break
+        return tuple(results)
+
+    def _route_one(self, move: Move, *, grip: Grip, until: Instant) -> RouteResult:
+        try:
+            with _Around(self, "route", until, grip):
+                found = self._routes[move.service]
+                if found.version != move.expect:
+                    return Conflict(move=move, found=found)
+                self._write_route(move)
+        except PlatformError as error:
+            return Unknown(move=move, why=str(error))
+        self.clock.wait(until=after(self.clock.now(), DATA_PLANE_LAG))
+        route = self._routes[move.service]
+        return Moved(move=move, at=self.clock.now(), took=DATA_PLANE_LAG, version=route.version)
+
+    def _write_route(self, move: Move) -> None:
+        self._settle_traffic()
+        self._routes[move.service] = Route(
+            service=move.service,
+            slot=move.to,
+            version=str(next(self._writes)),
+            fence=move.fence,
+            fallback=move.fallback,
+            changed_by="bluegreen",
+        )
+
+    def protect(self, cover: Cover, *, grip: Grip, until: Instant) -> None:
+        """Remember what was asked for."""
+        with _Around(self, "protect", until, grip):
+            self.covers.append(cover)
+
+    def check(self, checks: Sequence[Check], *, until: Instant) -> Sequence[CheckResult]:
+        """Answer by the image's behaviour; entry addresses answer from the routed slot."""
+        self._call("check", until)
+        return tuple(self._check_one(check) for check in checks)
+
+    def _check_one(self, check: Check) -> CheckResult:
+        entry = check.through is Through.ENTRY
+        if entry and not self.entry_answers:
+            return CheckResult(check=check, passed=None, detail="not reachable from here")
+        slot = self._routes[check.check.service].slot if entry else check.slot
+        staged = self._staged[check.check.service, slot or check.slot]
+        passed = self._behaviour(staged.spec.image).checks_pass
+        detail = f"GET {check.check.path} answered {check.check.status if passed else 503}"
+        return CheckResult(check=check, passed=passed, detail=detail, answered_by=slot)
+
+    def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
+        """A log of one line."""
+        self._call("diagnose", until)
+        return Diagnosis(log=(f"the last line of {cause.pod or cause.service}",), where="memory")
+
+    def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
+        """End one service after the other."""
+        for service in order:
+            with _Around(self, "end", until, grip):
+                self.clock.wait(until=after(self.clock.now(), END_TIME))
+                self._staged[service, slot].ended = True
+        return EndedSlot(services=tuple(order))
+
+    # ports.Metrics.
+
+    def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
+        """Counters by arithmetic: the rate times the time in which each slot was routed, split over its pods."""
+        self._call("read", until)
+        self._settle_traffic()
+        pods = [self._counters(pod) for work in snapshot.workloads for pod in work.pods]
+        return Reading(
+            at=self.clock.now(),
+            pods=tuple(counters for counters in pods if counters is not None),
+            arrivals=tuple(self._arrivals(name, slot) for name in self.stack.names for slot in Slot),
+        )
+
+    def _arrivals(self, service: str, slot: Slot) -> Arrivals:
+        counted = self._traffic.counted
+        requests = sum(number for (name, where, _), number in counted.items() if (name, where) == (service, slot))
+        return Arrivals(service=service, slot=slot, requests=int(requests))
+
+    def _counters(self, pod: Pod) -> PodCounters | None:
+        staged = self._staged[pod.service, pod.slot]
+        how = self._behaviour(staged.spec.image)
+        if how.no_metrics or self.stack.service(pod.service).metrics is None:
+            return None
+        mine = self._traffic.counted.get((pod.service, pod.slot, staged.revision), 0.0) / staged.spec.replicas
+        errors, slow = int(mine * how.errors), int(mine * how.slow)
+        buckets = ((100.0, int(mine) - slow), (150.0, int(mine) - slow), (float("inf"), int(mine)))
+        return PodCounters(
+            pod=pod.name,
+            service=pod.service,
+            slot=pod.slot,
+            answers=((200, int(mine) - errors), (500, errors)),
+            latency=Histogram(timing=Timing.OVERHEAD, buckets=buckets),
+        )
+
+    # The arithmetic.
+
+    def _settle_traffic(self) -> None:
+        """Book the users' requests since the last time to the slots that were routed."""
+        now = self.clock.now()
+        passed = now - self._traffic.upto
+        for name, route in self._routes.items():
+            slot = self._answering(route)
+            if slot is not None:
+                key = (name, slot, self._staged[name, slot].revision)
+                counted = self._traffic.counted
+                counted[key] = counted.get(key, 0.0) + passed * self._traffic.rate
+        self._traffic.upto = now
+
+    def _answering(self, route: Route) -> Slot | None:
+        for slot in (route.slot, route.fallback):
+            if slot is not None and any(pod.ready for pod in self._pods(route.service, slot)):
+                return slot
+        return route.slot
+
+    def _snapshot(self) -> Snapshot:
+        self._settle_traffic()
+        return Snapshot(
+            at=self.clock.now(),
+            routes=tuple(self._with_endpoints(route) for route in self._routes.values()),
+            workloads=tuple(self._workload(name, slot) for slot in Slot for name in self.stack.names),
+            wanted=tuple(
+                Wanted(
+                    service=service.name,
+                    replicas=service.replicas,
+                    template=self.settings.get(service.name, Template()),
+                )
+                for service in self.stack.services
+            ),
+        )
+
+    def _checked_snapshot(self) -> Snapshot:
+        if self._grip is not None:
+            self._lock.check(self._grip)
+        return self._snapshot()
+
+    def _with_endpoints(self, route: Route) -> Route:
+        pods = self._pods(route.service, route.slot) if route.slot is not None else ()
+        ends = tuple(Endpoint(pod=pod.name, slot=pod.slot, ready=pod.ready) for pod in pods)
+        return replace(route, endpoints=ends)
+
+    def _workload(self, service: str, slot: Slot) -> Workload:
+        staged = self._staged[service, slot]
+        pods = self._pods(service, slot)
+        return Workload(
+            service=service,
+            slot=slot,
+            image=staged.spec.image,
+            replicas=0 if staged.ended else staged.spec.replicas,
+            revision=staged.revision,
+            template=staged.spec.template,
+            pods=pods,
+            reachable=sum(pod.ready for pod in pods),
+        )
+
+    def _pods(self, service: str, slot: Slot) -> tuple[Pod, ...]:
+        staged = self._staged[service, slot]
+        if staged.ended:
+            return ()
+        life = self._life(staged)
+        return tuple(
+            Pod(
+                name=f"{service}-{slot}-{number}@{staged.revision}",
+                service=service,
+                slot=slot,
+                revision=staged.revision,
+                ready=life.ready,
+                containers=(life.container,),
+            )
+            for number in range(staged.spec.replicas)
+        )
+
+    def _life(self, staged: _Staged) -> _Life:
+        age = round(self.clock.now() - staged.at, 6)  # else a change that is due now is missed by a rounding error
+        return life_at(self._behaviour(staged.spec.image), age)
+
+    def _behaviour(self, image: ImageReference) -> Behaviour:
+        return self.behaviours.get(image.tag, Behaviour())
+
+    def _next_change(self) -> Instant | None:
+        dues = [self.clock.next_due()]
+        for staged in self._staged.values():
+            change = self._life(staged).next_change if not staged.ended else None
+            dues.append(after(staged.at, change) if change is not None else None)
+        known = [due for due in dues if due is not None and due > self.clock.now()]
+        return min(known, default=None)
+
+    def _call(self, name: str, until: Instant) -> None:
+        """Let the faults of this call act. Raises DeadlineExceeded when it is too late already."""
+        self.calls.append(name)
+        self.on_call(name)
+        self._fire(name, late=False)
+        if self.clock.now() > until:
+            raise DeadlineExceeded(f"{name}: the deadline has passed")
+
+    def _fire(self, name: str, *, late: bool) -> None:
+        for fault in self.faults:
+            if fault.call == name and fault.after is late:
+                fault.seen += 1
+                if fault.seen == fault.nth:
+                    fault.action()
+
+
+class _Around:
+    """One write: faults before it, the fence, the write, faults after it (an answer that is lost)."""
+
+    def __init__(self, platform: FakePlatform, name: str, until: Instant, grip: Grip) -> None:
+        self._platform, self._name, self._until, self._grip = platform, name, until, grip
+
+    def __enter__(self) -> None:
+        self._platform._call(self._name, self._until)
+        self._platform._grip = self._grip
+        self._platform._lock.check(self._grip)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._platform.on_call(self._name)
+            self._platform._fire(self._name, late=True)
+
+
+def life_at(how: Behaviour, age: Seconds) -> _Life:
+    """What a pod of this behaviour is at this age."""
+    if how.crash_after is None:
+        return _alive(how, age, restarts=0, last=None)
+    lives, within = divmod(age + TICK, how.crash_after + BACK_OFF)
+    restarts = int(lives)
+    ended = Terminated(exit_code=how.exit_code, message="its last words")
+    last = ended if restarts else None
+    start = round(age + TICK - within, 6)
+    if within < how.crash_after:
+        life = _alive(how, within, restarts=restarts, last=last)
+        change = min(life.next_change or how.crash_after, how.crash_after)
+        return _Life(ready=life.ready, container=life.container, next_change=start + change)
+    container = Container(
+        name="main",
+        state=Waiting(reason="CrashLoopBackOff", message="back-off"),
+        last=ended,
+        restarts=restarts,
+    )
+    return _Life(ready=False, container=container, next_change=start + how.crash_after + BACK_OFF)
+
+
+def _alive(how: Behaviour, age: Seconds, *, restarts: int, last: Terminated | None) -> _Life:
+    if how.never_ready:
+        failing = "readiness: GET /ready answered 503"
+        sick = Container(name="main", last=last, restarts=restarts, failing=failing)
+        return _Life(ready=False, container=sick, next_change=None)
+    ready = age >= how.ready_after
+    container = Container(name="main", state=Running(), last=last, restarts=restarts, started=ready)
+    return _Life(ready=ready, container=container, next_change=None if ready else how.ready_after)

@@ -1,0 +1,113 @@
+"""Killed at any call, the stack serves, and the next command knows what to do.
+
+The run is stopped at every single call that it makes to the platform, before it and after each write; then each verb is
+tried as the next command.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.plan import Options
+from bluegreen.domain.stack import Slot
+from bluegreen.testing import Behaviour, Rehearsal
+
+BLUE, GREEN = Slot.BLUE, Slot.GREEN
+SHORT = Options(validation_time=4.0, scale_down_old=True)
+
+
+class Killed(BaseException):
+    """What SIGKILL looks like from inside a test: nothing after it runs but the kernel's release of the lock."""
+
+
+def killed_at(call: int, *, options: Options = SHORT) -> tuple[Rehearsal, str] | None:
+    """A rehearsal whose deploy was killed at its ``call``-th call, and that call's name; None: it ended before."""
+    rehearsal = Rehearsal()
+    seen: list[str] = []
+
+    def count(name: str) -> None:
+        seen.append(name)
+        if len(seen) == call:
+            raise Killed
+
+    rehearsal.platform.on_call = count
+    try:
+        rehearsal.deploy("v2", options=options)
+    except Killed:
+        rehearsal.platform.on_call = lambda _name: None
+        rehearsal.die()
+        return rehearsal, seen[-1]
+    return None
+
+
+def every_kill() -> list[int]:
+    calls = 1
+    while killed_at(calls) is not None:
+        calls += 1
+    assert calls > 30
+    return list(range(1, calls))
+
+
+CALLS = every_kill()
+
+
+def killed(call: int) -> Rehearsal:
+    found = killed_at(call)
+    assert found is not None
+    return found[0]
+
+
+def serves(rehearsal: Rehearsal) -> bool:
+    """Whether every route leads to a slot with ready pods."""
+    snapshot = rehearsal.platform.snapshot(until=rehearsal.clock.now())
+    return all(
+        route.slot is not None and snapshot.workload(route.service, route.slot).ready for route in snapshot.routes
+    )
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_stack_serves_right_after_the_kill(call: int) -> None:
+    assert serves(killed(call))
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_next_deploy_ends_what_was_left_and_releases(call: int) -> None:
+    rehearsal = killed(call)
+    assert rehearsal.deploy("v3", options=Options(validation_time=4.0)) is ExitCode.OK
+    assert serves(rehearsal)
+    serving = set(rehearsal.routes)
+    assert len(serving) == 1
+    assert rehearsal.tags(serving.pop() or BLUE) == ("v3", "v3")
+    assert all(run.outcome is not None for run in rehearsal.tools().runs())
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_same_deploy_again_ends_with_the_same_result(call: int) -> None:
+    rehearsal = killed(call)
+    assert rehearsal.deploy("v2", options=SHORT) is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_rollback_brings_users_to_the_slot_that_was_active(call: int) -> None:
+    rehearsal = killed(call)
+    cold = not all(rehearsal.tags(BLUE))
+    assert rehearsal.rollback(cold=cold) is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert serves(rehearsal)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_bad_release_that_was_killed_is_rolled_back_by_the_next_deploy(call: int) -> None:
+    """After the switch the window is watched again: what was not proven is not assumed."""
+    rehearsal = killed(call)
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
+    code = rehearsal.deploy("v2", options=SHORT)
+    if code is ExitCode.OK:  # it had been judged, and only its end was not recorded
+        assert rehearsal.last_run().judgement is not None
+        return
+    assert code is ExitCode.ROLLED_BACK
+    assert rehearsal.routes == (BLUE, BLUE)

@@ -1,0 +1,265 @@
+"""Whole releases in virtual time: what each end leaves behind, and how long it took."""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode, HeldBy, JournalError, PlatformError, UsageError
+from bluegreen.domain.events import CameBack, Diagnosed, PhaseDone, Summary, Waiting
+from bluegreen.domain.plan import Options
+from bluegreen.domain.release import Outcome, RunKind
+from bluegreen.domain.snapshot import Template
+from bluegreen.domain.stack import Slot
+from bluegreen.ports import Cover, Purpose
+from bluegreen.testing import Behaviour, FakeLock, Fault, Rehearsal, example_stack
+
+BLUE, GREEN = Slot.BLUE, Slot.GREEN
+
+
+def summary(rehearsal: Rehearsal) -> Summary:
+    last = rehearsal.events[-1]
+    assert isinstance(last, Summary)
+    return last
+
+
+def phases(rehearsal: Rehearsal) -> list[str]:
+    return [event.phase.value for event in rehearsal.events if isinstance(event, PhaseDone)]
+
+
+def test_a_good_release_runs_the_five_phases_and_keeps_the_old_slot_warm() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert phases(rehearsal) == ["detect", "deploy", "validate", "switch", "observe"]
+    assert rehearsal.routes == (GREEN, GREEN)
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+    assert rehearsal.last_run().outcome is Outcome.RELEASED
+
+
+def test_a_healthy_slot_never_waits_for_a_retry_and_the_window_is_as_long_as_asked() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(validation_time=60.0))
+    assert rehearsal.clock.now() == pytest.approx(61.0, abs=0.1)
+
+
+def test_a_window_of_no_length_is_looked_at_once() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy("v2", options=Options(validation_time=0.0)) is ExitCode.OK
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+
+
+def test_budgets_cover_both_slots_while_users_may_be_on_either() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    assert rehearsal.platform.covers == [Cover.BOTH, Cover.ACTIVE]
+
+
+def test_dry_run_changes_nothing_and_records_nothing() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy("v2", dry_run=True) is ExitCode.OK
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+    assert not rehearsal.journal.runs(newest=1)
+    assert not {"stage", "route", "protect", "end"} & set(rehearsal.platform.calls)
+
+
+def test_the_same_images_and_settings_are_nothing_to_do() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy("v1") is ExitCode.OK
+    assert summary(rehearsal).headline == "nothing to do: blue serves this already"
+    assert "stage" not in rehearsal.platform.calls
+
+
+def test_force_stages_again_what_is_active_already() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy("v1", options=Options(force=True)) is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_the_same_image_with_other_settings_is_a_release() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.settings["pair-front"] = Template(settings=(("environment.LOG", "debug"),))
+    rehearsal.deploy("v1")
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_a_missing_image_is_refused_before_anything_is_written() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v9"] = Behaviour(missing=True)
+    with pytest.raises(UsageError, match="team/back:v9 does not exist"):
+        rehearsal.deploy("v9")
+    assert not rehearsal.journal.runs(newest=1)
+    assert rehearsal.lock_state.holder is None
+
+
+def test_a_crash_loop_is_told_in_seconds_and_the_idle_slot_gets_its_images_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(ready_after=5.0, crash_after=0.2, exit_code=3)
+    assert rehearsal.deploy("v2") is ExitCode.FAILED
+    told = next(event for event in rehearsal.events if isinstance(event, Diagnosed))
+    assert (told.cause.reason, told.cause.exit_code) == ("crash loop", 3)
+    assert rehearsal.clock.now() < 4
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+    assert rehearsal.last_run().restored
+
+
+def test_keep_failed_leaves_the_failed_version_and_says_so() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=0.2)
+    rehearsal.deploy("v2", options=Options(keep_failed=True))
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    assert "green holds nothing to go back to" in summary(rehearsal).way_back
+
+
+def test_what_a_failed_run_left_is_never_put_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=0.2)
+    rehearsal.platform.behaviours["v3"] = Behaviour(crash_after=0.2)
+    rehearsal.deploy("v2", options=Options(keep_failed=True))
+    rehearsal.deploy("v3")
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+
+
+def test_never_ready_times_out_and_names_the_limit() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    assert rehearsal.deploy("v2", options=Options(health_retries=2)) is ExitCode.TIMED_OUT
+    why = rehearsal.last_run().ended
+    assert why is not None
+    assert "health validation's 10 s" in why.why
+    assert "GET /ready answered 503" in why.why
+    assert any(isinstance(event, Waiting) for event in rehearsal.events)
+
+
+def test_a_crash_after_the_switch_brings_users_back_at_once_and_the_old_images_too() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=8.0)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    back = next(event for event in rehearsal.events if isinstance(event, CameBack))
+    assert back.slot is BLUE
+    assert back.took < 0.1
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+    assert rehearsal.clock.now() < 8 + 5 + 3
+
+
+def test_errors_over_the_limit_roll_back_at_the_end_of_the_window() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=0.05)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    ended = rehearsal.last_run().ended
+    assert ended is not None
+    assert "error share" in ended.why
+
+
+def test_more_than_half_bad_does_not_wait_for_the_end() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=0.9)
+    rehearsal.deploy("v2", options=Options(validation_time=300.0, keep_failed=True))
+    assert rehearsal.clock.now() < 6
+
+
+def test_a_slow_version_is_rolled_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(slow=1.0)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    assert "P95 overhead" in summary(rehearsal).details[1]
+
+
+def test_without_traffic_it_is_released_and_not_proven() -> None:
+    rehearsal = Rehearsal(rate=0.0)
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_without_metrics_it_is_released_and_not_proven() -> None:
+    rehearsal = Rehearsal(example_stack(metered=False))
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+
+
+def test_without_an_entry_address_the_data_planes_counters_are_the_witness() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.entry_answers = False
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    confirmed = rehearsal.last_run().confirmed
+    assert confirmed is not None
+    assert "the data plane has sent" in confirmed.how
+
+
+def test_scale_down_old_ends_the_old_slot_last_and_says_what_that_costs() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    assert rehearsal.tags(BLUE) == ("", "")
+    assert phases(rehearsal)[-1] == "retire"
+    assert "--cold" in summary(rehearsal).way_back
+
+
+def test_a_second_deploy_is_told_who_holds_the_lock() -> None:
+    rehearsal = Rehearsal()
+    other = Purpose(kind=RunKind.RELEASE, run="r-other", who="carol")
+    FakeLock(rehearsal.lock_state).take(other, until=rehearsal.clock.now())
+    with pytest.raises(HeldBy, match="r-other by carol"):
+        rehearsal.deploy("v2")
+    assert rehearsal.platform.calls == []
+
+
+@pytest.mark.parametrize("room", range(8))
+def test_a_full_disk_stops_the_release_before_the_step_it_could_not_record(room: int) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.journal.full_after = room
+    try:
+        code = rehearsal.deploy("v2")
+    except JournalError as error:
+        code = error.exit_code
+        assert rehearsal.platform.calls.count("stage") == 0
+    recorded = rehearsal.journal.full_after == 0
+    assert recorded
+    expected = {0: 6, 1: 6, 2: 6, 3: 6, 4: 3, 5: 3, 6: 0, 7: 0}
+    assert code == expected[room]
+    serving = GREEN if code == 0 else BLUE
+    assert rehearsal.routes == (serving, serving)
+
+
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("moment", [0.5, 1.0005, 10.0])
+def test_interrupted_in_any_phase_users_are_where_they_were(moment: float, signal: str) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(moment, lambda: rehearsal.clock.interrupt(signal=signal))
+    assert rehearsal.deploy("v2") == {"SIGINT": 130, "SIGTERM": 143}[signal]
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+    assert rehearsal.lock_state.holder is None
+
+
+def test_a_second_interrupt_ends_the_cleaning_up_and_says_what_is_left() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(0.5, rehearsal.clock.interrupt)
+    rehearsal.clock.at(0.7, rehearsal.clock.interrupt)
+    assert rehearsal.deploy("v2") is ExitCode.INTERRUPTED
+    assert not rehearsal.last_run().restored
+    assert "holds nothing to go back to" in summary(rehearsal).way_back
+
+
+def test_the_platform_lost_between_the_two_writes_is_held_and_the_next_deploy_ends_it() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="route", nth=4, action=_unreachable))
+    rehearsal.platform.faults.append(Fault(call="snapshot", nth=5, action=_unreachable))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    assert rehearsal.routes == (GREEN, BLUE)
+    rehearsal.platform.faults.clear()
+    assert rehearsal.deploy("v3") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def _unreachable() -> None:
+    raise PlatformError("connection refused")
+
+
+def test_a_lost_answer_is_read_back_and_counts_as_done_when_it_was() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="route", nth=3, action=_unreachable, after=True))
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)

@@ -1,0 +1,169 @@
+"""One verb, whatever is going on: users end on the slot that was active before."""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode, Held
+from bluegreen.domain.events import Summary
+from bluegreen.domain.plan import Options
+from bluegreen.domain.release import Outcome
+from bluegreen.domain.stack import Slot
+from bluegreen.testing import Behaviour, Rehearsal
+
+BLUE, GREEN = Slot.BLUE, Slot.GREEN
+
+
+def headline(rehearsal: Rehearsal) -> str:
+    last = rehearsal.events[-1]
+    assert isinstance(last, Summary)
+    return last.headline
+
+
+def test_after_a_release_users_are_back_in_milliseconds_and_the_left_slot_keeps_running() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    before = rehearsal.clock.now()
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.clock.now() - before < 0.01
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+
+
+def test_a_second_rollback_has_nothing_to_do_and_says_how_to_go_forward() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.rollback()
+    assert rehearsal.rollback() is ExitCode.OK
+    assert headline(rehearsal).startswith("nothing to roll back: b-")
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.rollback(to=GREEN) is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_after_an_automatic_rollback_it_does_not_go_to_what_just_failed() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
+    rehearsal.deploy("v2", options=Options(keep_failed=True))
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_before_any_release_there_is_nothing_to_roll_back() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.rollback() is ExitCode.OK
+    assert headline(rehearsal) == "nothing to roll back: no release has switched this stack yet"
+
+
+def test_after_a_failed_release_the_one_before_it_is_the_way_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.behaviours["v3"] = Behaviour(crash_after=0.2)
+    rehearsal.deploy("v3")
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_what_a_failed_release_left_for_looking_is_no_way_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.behaviours["v3"] = Behaviour(never_ready=True)
+    rehearsal.deploy("v3", options=Options(keep_failed=True, health_retries=1))
+    with pytest.raises(Held, match="blue holds what r-"):
+        rehearsal.rollback()
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_a_target_without_a_ready_pod_is_refused_and_started_with_cold() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    with pytest.raises(Held, match="no ready pod in blue"):
+        rehearsal.rollback()
+    assert rehearsal.routes == (GREEN, GREEN)
+    assert rehearsal.rollback(cold=True) is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_it_asks_nothing_of_the_slot_that_users_leave() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+@pytest.mark.parametrize("moment", [0.5, 5.0, 20.0])
+def test_a_running_release_is_taken_over_and_yields(moment: float) -> None:
+    """0.5 s: while it validates; later: in its window. It is the running release that notices."""
+    rehearsal = Rehearsal()
+    codes: list[ExitCode] = []
+    rehearsal.clock.at(moment, lambda: codes.append(rehearsal.rollback()))
+    code = rehearsal.deploy("v2", options=Options(validation_time=30.0))
+    assert codes == [ExitCode.OK]
+    assert code in {ExitCode.HELD, ExitCode.ROLLED_BACK}
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.clock.now() < moment + 5
+
+
+def test_a_running_release_that_staged_leaves_no_half_staged_slot_after_a_rollback() -> None:
+    rehearsal = Rehearsal()
+    codes: list[ExitCode] = []
+    rehearsal.clock.at(0.5, lambda: codes.append(rehearsal.rollback()))
+    rehearsal.deploy("v2")
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+
+
+def test_two_lines_of_kubectl_in_the_window_are_noticed_recorded_and_not_repaired() -> None:
+    rehearsal = Rehearsal()
+
+    def by_hand() -> None:
+        for service in rehearsal.stack.names:
+            rehearsal.platform.patch_by_hand(service, BLUE)
+
+    rehearsal.clock.at(10.0, by_hand)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    assert rehearsal.clock.now() < 11
+    assert rehearsal.routes == (BLUE, BLUE)
+    ended = rehearsal.last_run().ended
+    assert ended is not None
+    assert "by kubectl" in ended.why
+
+
+def test_one_line_of_kubectl_in_the_window_is_held_for_a_person() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(10.0, lambda: rehearsal.platform.patch_by_hand("pair-front", BLUE))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    assert rehearsal.routes == (GREEN, BLUE)
+    assert rehearsal.last_run().outcome is Outcome.YIELDED
+
+
+def test_a_premature_switch_by_hand_is_held() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(0.5, lambda: rehearsal.platform.patch_by_hand("pair-front", GREEN))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+
+
+def test_the_humans_lines_toward_the_live_slot_before_a_switch_are_harmless() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(0.5, lambda: rehearsal.platform.patch_by_hand("pair-front", BLUE))
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_a_split_stack_is_refused_by_deploy_and_ended_by_a_rollback_that_names_the_slot() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.patch_by_hand("pair-front", GREEN)
+    with pytest.raises(Held, match="pair-back on blue, pair-front on green"):
+        rehearsal.deploy("v2")
+    assert rehearsal.rollback(to=BLUE) is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_a_full_disk_does_not_keep_users_on_a_bad_version() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.journal.full_after = 0
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)

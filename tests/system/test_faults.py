@@ -1,0 +1,163 @@
+"""What users see when a part dies, and who brings it back. The figures stand in docs/faults.md."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from harness import SETTLE, Counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness import LocalStack, StartLoad
+
+pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
+
+RECOVERY_LIMIT = 30.0
+
+
+def processes(stack: LocalStack, *words: str) -> list[int]:
+    """The processes of this stack whose command line, environment or log holds all these words."""
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        if str(stack.folder) in _all_of(process, line) and all(word in _all_of(process, line) for word in words):
+            found.append(process.pid)
+    return found
+
+
+def _all_of(process: psutil.Process, line: str) -> str:
+    try:
+        environment = " ".join(f"{name}={value}" for name, value in process.environ().items())
+        return f"{line} {environment} {process.cwd()}"
+    except psutil.Error:
+        return line
+
+
+def wait_until(condition: Callable[[], bool], *, what: str, limit: float = RECOVERY_LIMIT) -> float:
+    """Seconds until the condition holds; fails at the limit."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < limit, f"{what}: not within {limit:g} s"
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def replicas(stack: LocalStack, slot: str, service: str = "gateway") -> list[int]:
+    return processes(stack, f"SLOT={slot}", f"alfred.{service}")
+
+
+def all_ready(stack: LocalStack) -> bool:
+    return all(
+        service["ready"] == service["replicas"] for slot in stack.status()["slots"] for service in slot["services"]
+    )
+
+
+def told(name: str, counts: Counts, seconds: float) -> None:
+    columns = counts.document["columns"]
+    print(f"FAULT {name}: requests={counts.requests} failed={columns['failed']} back after {seconds:.1f} s")
+
+
+def kill(pids: list[int]) -> None:
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def run_fault(
+    name: str, stack: LocalStack, start_load: StartLoad, *, fault: Callable[[], None], back: Callable[[], bool]
+) -> Counts:
+    load = start_load(stack)
+    time.sleep(SETTLE)
+    fault()
+    seconds = wait_until(back, what=name)
+    time.sleep(SETTLE)
+    counts = load.stop()
+    told(name, counts, seconds)
+    return counts
+
+
+def test_envoy_killed_comes_back_by_itself_on_the_same_slot(stack: LocalStack, start_load: StartLoad) -> None:
+    first = processes(stack, "bootstrap.json")
+    counts = run_fault(
+        "envoy killed",
+        stack,
+        start_load,
+        fault=lambda: kill(first),
+        back=lambda: bool(set(processes(stack, "bootstrap.json")) - set(first)) and all_ready(stack),
+    )
+    assert counts.failed < 400, counts.told()
+
+
+def test_supervisord_killed_users_notice_nothing_and_up_mends_it(stack: LocalStack, start_load: StartLoad) -> None:
+    load = start_load(stack)
+    time.sleep(SETTLE)
+    kill(processes(stack, "supervisord"))
+    time.sleep(1)
+    stack.must("up", "--app", str(stack.app))
+    assert all_ready(stack)
+    time.sleep(SETTLE)
+    counts = load.stop()
+    told("supervisord killed, then up", counts, 0.0)
+    assert counts.failed == 0, counts.told()
+
+
+def test_one_replica_of_the_active_slot_killed(stack: LocalStack, start_load: StartLoad) -> None:
+    victim = replicas(stack, "blue")[:1]
+    counts = run_fault(
+        "one replica of the active slot killed",
+        stack,
+        start_load,
+        fault=lambda: kill(victim),
+        back=lambda: len(set(replicas(stack, "blue")) - set(victim)) == 2 and all_ready(stack),
+    )
+    assert counts.failed < 40, counts.told()
+
+
+def test_all_replicas_of_the_idle_slot_killed_users_notice_nothing(stack: LocalStack, start_load: StartLoad) -> None:
+    victims = replicas(stack, "green")
+    counts = run_fault(
+        "all replicas of the idle slot killed",
+        stack,
+        start_load,
+        fault=lambda: kill(victims),
+        back=lambda: not set(replicas(stack, "green")) & set(victims) and all_ready(stack),
+    )
+    assert counts.failed == 0, counts.told()
+
+
+def test_all_replicas_of_the_active_slot_killed(stack: LocalStack, start_load: StartLoad) -> None:
+    victims = replicas(stack, "blue")
+    counts = run_fault(
+        "all replicas of the active slot killed",
+        stack,
+        start_load,
+        fault=lambda: kill(victims),
+        back=lambda: not set(replicas(stack, "blue")) & set(victims) and all_ready(stack),
+    )
+    assert counts.failed < 600, counts.told()
+
+
+def test_everything_killed_up_brings_back_the_slot_that_was_active(stack: LocalStack) -> None:
+    stack.image("v2")
+    stack.deploy("v2", "--validation-time", "0")
+    assert stack.status()["serving"] == "green"
+    kill(processes(stack, str(stack.state)) + replicas(stack, "blue") + replicas(stack, "green"))
+    stack.must("up", "--app", str(stack.app))
+    assert stack.status()["serving"] == "green"
+    assert all_ready(stack)
+
+
+def test_down_leaves_nothing_behind(stack: LocalStack) -> None:
+    shared = set(Path("/dev/shm").glob("envoy*"))
+    stack.must("down", "--purge")
+    assert processes(stack, "") == []
+    assert not stack.state.exists()
+    assert not {path for path in Path("/dev/shm").glob("envoy*") if path not in shared}

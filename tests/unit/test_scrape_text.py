@@ -1,0 +1,110 @@
+"""What one pod's page gives: counts, a histogram, or the reason why not."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bluegreen.domain.reading import Histogram, Timing
+from bluegreen.domain.stack import MetricNames
+from bluegreen.metrics import text
+from bluegreen.metrics.text import Unreadable
+
+NAMES = MetricNames(requests="hits_total", duration="took_ms")
+
+GOOD = """\
+# HELP hits_total Answers.
+# TYPE hits_total counter
+hits_total{status="200",method="GET"} 7.0
+hits_total{status="200",method="POST"} 2
+hits_total{status="503",method="GET"} 1e3
+# TYPE took_ms histogram
+took_ms_bucket{method="GET",le="10"} 3
+took_ms_bucket{method="GET",le="+Inf"} 5
+took_ms_bucket{method="POST",le="10"} 1
+took_ms_bucket{method="POST",le="+Inf"} 1
+took_ms_sum 99
+took_ms_count 6
+"""
+DECLARED = "# TYPE hits_total counter\n# TYPE took_ms histogram\n"
+
+
+def test_other_labels_are_added_up() -> None:
+    series = text.parse(GOOD)
+    assert text.answers(series, NAMES) == ((200, 9), (503, 1000))
+    assert text.latency(series, NAMES) == Histogram(timing=Timing.TOTAL, buckets=((10.0, 4), (math.inf, 6)))
+
+
+def test_overhead_is_preferred_when_it_is_named() -> None:
+    names = MetricNames(requests="hits_total", duration="gone_ms", overhead="took_ms")
+    found = text.latency(text.parse(GOOD), names)
+    assert found is not None
+    assert found.timing is Timing.OVERHEAD
+
+
+def test_without_a_histogram_there_is_no_latency() -> None:
+    assert text.latency(text.parse(GOOD), MetricNames(requests="hits_total")) is None
+
+
+def test_series_that_are_declared_only_are_counts_of_nothing_yet() -> None:
+    series = text.parse(DECLARED)
+    assert text.answers(series, NAMES) == ()
+    assert text.latency(series, NAMES) == Histogram(timing=Timing.TOTAL, buckets=())
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        ("", "have no hits_total"),
+        ("other_total 3\n", "have no hits_total"),
+        ('hits_total{status="200"} NaN\n', "hits_total is nan, which is no count"),
+        ('hits_total{status="200"} +Inf\n', "hits_total is inf, which is no count"),
+        ('hits_total{status="200"} -1\n', "hits_total is -1.0, which is no count"),
+        ('hits_total{status="200"} 1.5\n', "hits_total is 1.5, which is no count"),
+        ("hits_total 4\n", "label status is '', not a number"),
+        ('hits_total{status="5xx"} 4\n', "label status is '5xx', not a number"),
+        ("<html>busy</html>", "not in Prometheus text format"),
+        ('hits_total{status="200" 4\n', "not in Prometheus text format"),
+        ('hits_total{status="200"} many\n', "not in Prometheus text format"),
+        ("\x1b[31m\n", "not in Prometheus text format"),
+    ],
+)
+def test_answers_that_cannot_be_told(page: str, why: str) -> None:
+    with pytest.raises(Unreadable) as told:
+        text.answers(text.parse(page), NAMES)
+    assert why in str(told.value)
+    assert str(told.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("page", "why"),
+    [
+        (DECLARED.splitlines()[0] + "\n", "have no took_ms_bucket"),
+        ('took_ms_bucket{le="10"} 3\n', "no bucket without an upper edge"),
+        ('took_ms_bucket{le="10"} 3\ntook_ms_bucket{le="+Inf"} 2\n', "do not add up"),
+        ('took_ms_bucket{le="NaN"} 3\n', "not a number"),
+        ('took_ms_bucket{le="wide"} 3\n', "without an upper edge"),
+        ("took_ms_bucket 3\n", "without an upper edge"),
+        ('took_ms_bucket{le="+Inf"} NaN\n', "is nan, which is no count"),
+    ],
+)
+def test_times_that_cannot_be_told(page: str, why: str) -> None:
+    with pytest.raises(Unreadable) as told:
+        text.latency(text.parse(page), NAMES)
+    assert why in str(told.value)
+
+
+@given(
+    st.integers(0, len(GOOD) - 1),
+    st.text(alphabet='{}",=\\ \n#_abc1.:+-eN\t\0é', max_size=6),
+    st.integers(0, 6),
+)
+def test_a_damaged_page_is_read_or_refused_and_nothing_else(at: int, put: str, cut: int) -> None:
+    with contextlib.suppress(Unreadable):
+        series = text.parse(GOOD[:at] + put + GOOD[at + cut :])
+        text.answers(series, NAMES)
+        text.latency(series, NAMES)
