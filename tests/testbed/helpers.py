@@ -22,7 +22,7 @@ _FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], 
 
 def tell(line: str) -> None:
     """Shown by pytest when a test fails."""
-    print(line)  # noqa: T201
+    print(line)
 
 
 def own_places(purpose: str) -> Places:
