@@ -29,6 +29,11 @@ from testbed.processes import send, wait_for
 from testbed.registry import Name, parse_name
 from testbed.spaces import start
 
+# Changes nothing and stays: once no rule needs the tracking of connections, the kernel ends it, and with it the
+# connections that were redirected.
+_TRACKING_RULE = "INPUT -m conntrack --ctstate INVALID -j ACCEPT"
+_KEEP_TRACKING = f"iptables -w 5 -C {_TRACKING_RULE} 2>/dev/null || iptables -w 5 -A {_TRACKING_RULE}"
+
 FREEZABLE = {
     "kubelet": "a node",
     "kube-proxy": "a node",
@@ -120,18 +125,20 @@ def _redirected(cluster: Cluster, port: int) -> Iterator[None]:
     """New connections to the API server's address go to this port, those from the control plane itself too."""
     target = f"-p tcp -d {API_ADDRESS} --dport {API_PORT} -j REDIRECT --to-ports {port}"
     chains = [f"PREROUTING -i {BRIDGE} {target}", f"OUTPUT {target}"]
-    _iptables(cluster, [f"-A {chain}" for chain in chains])
+    appended = [f"iptables -w 5 -t nat -A {chain}" for chain in chains]
+    deleted = [f"iptables -w 5 -t nat -D {chain}" for chain in chains]
+    _run_script(cluster, [_KEEP_TRACKING, *appended])
     try:
         yield
     finally:
-        _iptables(cluster, [f"-D {chain}" for chain in chains])
+        _run_script(cluster, deleted)
 
 
-def _iptables(cluster: Cluster, rules: list[str]) -> None:
+def _run_script(cluster: Cluster, lines: list[str]) -> None:
+    """Shell lines in the control plane, with iptables on the path; the first that fails ends them."""
     root = debian.node_programs(into=cluster.places.cache / "debian", tell=lambda _: None)
-    script = "\n".join(f"iptables -w 5 -t nat {rule}" for rule in rules)
     done = subprocess.run(
-        cluster.control_plane.inside(["sh", "-ec", script]),
+        cluster.control_plane.inside(["sh", "-ec", "\n".join(lines)]),
         env=debian.environment(root, os.environ),
         capture_output=True,
         text=True,

@@ -72,6 +72,13 @@ def up(places: Places, wish: Wish, *, tell: Tell) -> Cluster:
         return _start(places, wish, materials, tell=tell)
 
 
+def need_tools(cluster: Cluster, names: Sequence[str], *, tell: Tell) -> None:
+    """Have helm3 or helm4 on the path of commands inside, built when missing."""
+    programs = Programs(cluster.places.cache)
+    programs.need(names, tell=tell)
+    link_tools(cluster.places, programs)
+
+
 def link_tools(places: Places, programs: Programs) -> None:
     """Put kubectl and the Helms that are built where commands inside find them."""
     places.tools.mkdir(parents=True, exist_ok=True)

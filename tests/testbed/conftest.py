@@ -4,6 +4,7 @@ Where no cluster can run, its tests are skipped with the reason: not run, which 
 REQUIRE_CLUSTER=1, as in CI, not run is a failure.
 """
 
+import uuid
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -58,7 +59,8 @@ def greeter(cluster: Cluster, greeter_archive: Path) -> Iterator[str]:
 @pytest.fixture
 def fresh_namespace(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test."""
-    name = request.node.name.split("[")[0].replace("_", "-")[:60].rstrip("-")
+    test = request.node.name.split("[")[0].replace("_", "-")[:50].rstrip("-")
+    name = f"{test}-{uuid.uuid4().hex[:8]}"
     cluster.kubectl("create", "namespace", name)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
