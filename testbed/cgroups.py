@@ -35,6 +35,7 @@ class Groups:
         return (self.root / "cgroup.controllers").exists()
 
     def hierarchies(self) -> list[Path]:
+        """The roots of all trees of control groups of the machine."""
         if self.unified:
             return [self.root]
         # A hybrid machine has an empty version 2 tree beside those of version 1; names with a comma are links.
@@ -92,6 +93,7 @@ class Groups:
         wait_for(removed, what=f"the removal of the control groups of {self.name}", limit=limit, pause=0.02)
 
     def left(self) -> list[Path]:
+        """The tree's own groups that are there now, one in each hierarchy."""
         return [path / self.name for path in self.hierarchies() if (path / self.name).exists()]
 
     def memory(self, *below: str) -> Memory:

@@ -29,6 +29,7 @@ class Cluster:
 
     @property
     def nodes(self) -> list[Node]:
+        """The worker nodes, by number."""
         return [node for node in map(Node, range(1, MAX_NODES + 1)) if node.name in self.spaces]
 
     @property
@@ -39,18 +40,22 @@ class Cluster:
 
     @property
     def groups(self) -> Groups:
+        """Its control groups: what is in them is the cluster's."""
         return Groups(self.places.cgroup)
 
     @property
     def control_plane(self) -> Space:
+        """Where the API server and the registry are."""
         return self.spaces[CONTROL_PLANE]
 
     @property
     def registry(self) -> Registry:
+        """The registry that answers for every image name."""
         return Registry(self.control_plane)
 
     @property
     def api(self) -> Api:
+        """The API server, for the few questions that need no kubectl."""
         return Api(self.control_plane, authority=self.places.pki / "ca.crt", kubeconfig=self.places.kubeconfig())
 
     def space(self, name: str) -> Space:

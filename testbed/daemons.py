@@ -57,6 +57,7 @@ def freeze(pids: Sequence[int]) -> None:
 
 
 def thaw(pids: Sequence[int]) -> None:
+    """Let them go on where they stopped."""
     send(signal.SIGCONT, pids)
 
 

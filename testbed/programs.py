@@ -43,6 +43,7 @@ class Recipe:
 
     @property
     def flags(self) -> list[str]:
+        """For `go build`: the same program wherever it is built."""
         stamp = f"-s -w {self.stamp}".strip()
         return ["-mod=readonly", "-buildvcs=false", "-trimpath", f"-tags={self.tags}", f"-ldflags={stamp}"]
 

@@ -6,6 +6,7 @@ is the program's own files. What differs from version to version only is in the 
 """
 
 import hashlib
+import os
 import shutil
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from testbed import debian
 from testbed.debian import Tell
+from testbed.errors import Unavailable
 from testbed.oci import (
     Layer,
     LayerWriter,
@@ -73,7 +75,9 @@ class PythonProgram:
 
 
 def build(program: PythonProgram, *, name: str, archive: Path, cache: Path, tell: Tell) -> None:
-    """Write an OCI archive of the program, under this name. Raises TestbedError."""
+    """Write an OCI archive of the program, under this name. Raises Unavailable or TestbedError."""
+    if os.geteuid() != 0:
+        raise Unavailable("making an image needs root, to run the image's own Python in it; run it as root")
     base = _base(program.requirements, cache=cache, tell=tell)
     settings = Settings(
         entrypoint=[_INTERPRETER, "-m", program.module],

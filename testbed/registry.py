@@ -45,6 +45,7 @@ class Registry:
     space: Space
 
     def answers(self) -> bool:
+        """Whether it takes calls."""
         try:
             return self._ask("GET", "/v2/").status == http.client.OK
         except OSError:
@@ -57,6 +58,7 @@ class Registry:
         self.push_manifest(image.manifest.path.read_bytes(), name)
 
     def push_blob(self, blob: Blob, repository: str) -> None:
+        """Upload a blob, unless the repository has it."""
         at = f"/v2/{repository}/blobs"
         if self._ask("HEAD", f"{at}/{blob.digest}").status == http.client.OK:
             return
@@ -66,6 +68,7 @@ class Registry:
         self._expect(http.client.CREATED, "PUT", target, body=blob.path, kind="application/octet-stream")
 
     def push_manifest(self, manifest: bytes, name: Name) -> None:
+        """Let the tag mean this manifest, whose blobs are there already."""
         target = f"/v2/{name.repository}/manifests/{name.tag}"
         self._expect(http.client.CREATED, "PUT", target, body=manifest, kind=MANIFEST_TYPE)
 
@@ -82,6 +85,7 @@ class Registry:
         return self._expect(http.client.OK, "GET", target, accept=MANIFEST_TYPE).body
 
     def tags(self, repository: str) -> list[str]:
+        """All tags of the repository; none when there is no such repository."""
         answer = self._ask("GET", f"/v2/{repository}/tags/list")
         if answer.status == http.client.NOT_FOUND:
             return []

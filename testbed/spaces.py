@@ -71,6 +71,7 @@ class Space:
 
 
 def save(space: Space, folder: Path) -> None:
+    """Write the space down, for commands that come later."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / space.name).write_text(f"{space.keeper} {space.started}\n")
 

@@ -56,6 +56,14 @@ class Wish:
         return needed
 
 
+def prepare(places: Places, wish: Wish, *, tell: Tell) -> None:
+    """Download and build what `up` would, and start nothing. Raises Unavailable or TestbedError."""
+    check_host()
+    places.cache.mkdir(parents=True, exist_ok=True)
+    with _locked(places.lock):
+        _gather(places, wish, tell=tell)
+
+
 def up(places: Places, wish: Wish, *, tell: Tell) -> Cluster:
     """The cluster of this name, started unless it is up. Raises Unavailable or TestbedError."""
     if not 1 <= wish.nodes <= MAX_NODES:
@@ -65,7 +73,7 @@ def up(places: Places, wish: Wish, *, tell: Tell) -> Cluster:
     with _locked(places.lock):
         running = _whole(places)
         if running is not None:
-            tell("the cluster is up already")
+            tell(f"the cluster is up already, with {len(running.nodes)} nodes")
             return running
         materials = _gather(places, wish, tell=tell)
         down(places, tell=_silent)
@@ -269,11 +277,13 @@ def _resolves(cluster: Cluster, *, at: str) -> bool:
 
 
 def _whole(places: Places) -> Cluster | None:
-    """The cluster, if it was started to the end and still answers."""
+    """The cluster, if it was started to the end, no node of it was killed, and it answers."""
     cluster = find(places)
-    if cluster is not None and places.ready.exists() and cluster.api.ready():
-        return cluster
-    return None
+    if cluster is None or not places.ready.exists():
+        return None
+    if len(cluster.spaces) < len(list(places.spaces.iterdir())) or not cluster.api.ready():
+        return None
+    return cluster
 
 
 @contextlib.contextmanager

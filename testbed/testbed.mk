@@ -1,19 +1,14 @@
-# The testbed's targets, for the project's Makefile to include. PYTHON is the interpreter to run it with.
-PYTHON ?= python3
+# The testbed's targets, for the project's Makefile to include. They need no virtual environment: PYTHON is any
+# Python from 3.11 on.
 
 .PHONY: cluster-up cluster-down cluster-exec
+export CMD
 
-# A real Kubernetes of two nodes; the first time builds its programs (about 15 minutes on two cores), told as it goes.
-cluster-up:
+cluster-up:  ## A real Kubernetes of two nodes; its programs are built the first time, about 15 minutes, told as it goes
 	@$(PYTHON) -m testbed up
 
-# Ends it and leaves nothing, also after everything was killed.
-cluster-down:
+cluster-down:  ## End it and leave nothing, also after everything was killed
 	@$(PYTHON) -m testbed down
 
-# make -s cluster-exec CMD='kubectl get pods -A': inside the cluster's network, with KUBECONFIG set. Its exit code
-# is make's, which turns any but 0 into 2; `python -m testbed exec -- ...` passes it as it is.
-cluster-exec:
+cluster-exec:  ## make -s cluster-exec CMD='kubectl get pods -A': inside the cluster's network, with KUBECONFIG set
 	@$(PYTHON) -m testbed exec -- sh -c "$$CMD"
-
-export CMD

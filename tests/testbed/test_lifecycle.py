@@ -11,14 +11,13 @@ from pathlib import Path
 import pytest
 from testbed.cgroups import Groups
 from testbed.cluster import find
-from testbed.errors import TestbedError, Unavailable
-from testbed.host import check_host
+from testbed.errors import TestbedError
 from testbed.places import Places
 from testbed.processes import send, wait_for
 from testbed.start import Wish, up
 from testbed.stop import down, leftovers
 from tests.testbed import census
-from tests.testbed.helpers import not_run, own_places, tell
+from tests.testbed.helpers import own_places, tell
 
 pytestmark = pytest.mark.cluster
 
@@ -26,12 +25,8 @@ BARE = Wish(prometheus=False)
 
 
 @pytest.fixture
-def places() -> Iterator[Places]:
+def places(possible: None) -> Iterator[Places]:
     """A cluster of its own name; whatever a failing test leaves of it is removed."""
-    try:
-        check_host()
-    except Unavailable as error:
-        not_run(error)
     mine = own_places("lifecycle")
     yield mine
     down(mine, tell=tell)
@@ -83,6 +78,14 @@ def test_nothing_is_left_after_everything_was_killed(places: Places) -> None:
     send(signal.SIGKILL, cluster.groups.pids())
     down(places, tell=tell)
     expect_nothing_left(places, before=before)
+
+
+def test_a_cluster_that_lost_a_node_is_started_again(places: Places) -> None:
+    first = up(places, BARE, tell=tell)
+    send(signal.SIGKILL, [first.space("n2").keeper])
+    second = up(places, BARE, tell=tell)
+    assert second.space("cp").keeper != first.space("cp").keeper
+    assert {node.name for node in second.api.nodes() if node.ready} == {"n1", "n2"}
 
 
 @pytest.mark.parametrize("after", [0.1, 0.4, 1.0, 2.5])
