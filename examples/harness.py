@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +23,10 @@ from images import make_image  # noqa: E402 - it lies beside the application
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+
+SIZE = "    replicas: 2"
+LAME_DUCK = '    environment: {LAME_DUCK_SECONDS: "2"}\n'
+"""Two seconds in which an ending replica still answers, for three: no client here leaves a connection idle so long."""
 
 COMMAND_LIMIT = 240.0
 """No command of a test or the demo takes longer; one that does is a failure."""
@@ -57,7 +60,7 @@ class LocalStack:
         self.images = folder / "images"
         folder.mkdir(parents=True, exist_ok=True)
         self.app = folder / "bluegreen.yaml"
-        shutil.copy(ALFRED / "bluegreen.yaml", self.app)
+        self.app.write_text((ALFRED / "bluegreen.yaml").read_text().replace(SIZE, LAME_DUCK + SIZE))
 
     def image(self, tag: str, *, fault: str = "", service: str = "gateway") -> None:
         """Make the images of one version; the fault is in the service named."""

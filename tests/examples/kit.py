@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -93,7 +94,7 @@ class Client:
         self.close()
 
 
-@contextmanager
+@contextlib.contextmanager
 def begun_stream(port: int, path: str) -> Iterator[BinaryIO]:
     """A stream whose first line has come; the rest can be read, and leaving ends its connection."""
     with socket.create_connection(("127.0.0.1", port), timeout=START_LIMIT) as raw, raw.makefile("rb") as lines:
@@ -101,6 +102,46 @@ def begun_stream(port: int, path: str) -> Iterator[BinaryIO]:
         while b'"chunk": 1' not in lines.readline():
             pass
         yield lines
+
+
+class RawWebSocket:
+    """A WebSocket client that plays only the part of the protocol that the test tells it to."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=START_LIMIT)
+        self._socket.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n"
+        )
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += self._socket.recv(1)
+        assert head.startswith(b"HTTP/1.1 101 ")
+
+    def send_text(self, text: bytes) -> None:
+        """A text of 126 to 65535 bytes, masked with zeros, which leave it as it is."""
+        self._socket.sendall(b"\x81\xfe" + struct.pack("!H", len(text)) + bytes(4) + text)
+
+    def send_close(self, code: int) -> None:
+        self._socket.sendall(b"\x88\x82" + bytes(4) + struct.pack("!H", code))
+
+    def receive(self, *, limit: float = START_LIMIT) -> bytes:
+        """What comes next; empty at the end. Raises TimeoutError if nothing does."""
+        self._socket.settimeout(limit)
+        return self._socket.recv(65_536)
+
+    def clog(self) -> None:
+        """Send and never read, until the server can neither send nor receive."""
+        self._socket.settimeout(0.5)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self.send_text(b"x" * 65_535)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 class Running:
@@ -157,10 +198,11 @@ class Running:
         return self.process.wait(limit)
 
     def stop(self) -> None:
-        """Kill it if it lives."""
+        """Kill it if it lives. Whatever was done to it, it must not have been surprised."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait(END_LIMIT)
+        assert "Traceback" not in self.log, self.log
 
     def _listens(self) -> int | None:
         found = re.search(r"listens on http://127\.0\.0\.1:(\d+)\n", self.log)

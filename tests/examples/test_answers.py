@@ -97,6 +97,12 @@ def test_ordinary_connections_are_kept(stack: Stack) -> None:
         assert client.connected
 
 
+def test_small_answers_do_not_wait_for_each_others_acknowledgement(stack: Stack) -> None:
+    with Client(stack.gateway.port) as client:
+        took = sorted(client.ask("/api/work").seconds for _ in range(21))
+    assert took[10] < 0.035, "40 ms and more: Nagle's algorithm is on, at the gateway or the backend"
+
+
 def test_a_websocket_is_answered_in_slot_and_version(stack: Stack) -> None:
     with connect(f"ws://127.0.0.1:{stack.gateway.port}/ws") as websocket:
         assert websocket.response is not None

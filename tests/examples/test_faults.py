@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from tests.examples.kit import Client
+from tests.examples.kit import Client, eventually
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
@@ -145,7 +145,7 @@ def test_a_backend_that_dies_in_use_shows_as_502_at_the_gateway(
 ) -> None:
     stack = launch.stack()
     under_way = background.submit(stack.gateway.ask, "/api/slow?seconds=9")
-    stack.gateway.wait_for_requests(1)
+    eventually(lambda: stack.backend.count("alfred_backend_requests_in_flight") == 1, "the backend is at work")
     stack.backend.stop()
     answer = under_way.result(10)
     assert answer.status == 502

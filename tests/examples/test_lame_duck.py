@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
+import struct
 import threading
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.examples.kit import Client, eventually
+from tests.examples.kit import Client, RawWebSocket, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -84,6 +85,7 @@ def test_kept_alive_clients_lose_nothing_and_are_told(launch: Launcher, backgrou
 def test_while_leaving_it_lives_and_works_and_is_not_ready(launch: Launcher) -> None:
     stack = launch.stack(LAME_DUCK_SECONDS="20")
     stack.gateway.terminate()
+    assert stack.gateway.ask("/api/slow?seconds=0.5").status == 200, "this keeps the rest from coming too early"
     answers = [stack.gateway.ask(path) for path in ("/healthz", "/ready", "/api/work", "/nothing", "/metrics")]
     assert [answer.status for answer in answers] == [200, 503, 200, 404, 200]
     assert all(answer.closes for answer in answers)
@@ -130,6 +132,28 @@ def test_a_silent_websocket_is_told_too(launch: Launcher) -> None:
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1012
     assert gateway.exit_status() == 0
+
+
+def test_a_websocket_is_open_until_its_client_has_answered_the_close(launch: Launcher) -> None:
+    gateway = launch.stack(LAME_DUCK_SECONDS="0").gateway
+    with RawWebSocket(gateway.port) as websocket:
+        gateway.terminate()
+        close = websocket.receive()
+        assert (close[0], struct.unpack("!H", close[2:4])) == (0x88, (1012,))
+        with pytest.raises(TimeoutError):
+            websocket.receive(limit=0.2)
+        websocket.send_close(1012)
+        assert websocket.receive() == b""
+    assert gateway.exit_status() == 0
+
+
+def test_a_websocket_client_that_reads_nothing_holds_up_nobody(launch: Launcher) -> None:
+    gateway = launch.stack(LAME_DUCK_SECONDS="0").gateway
+    with RawWebSocket(gateway.port) as clogged, RawWebSocket(gateway.port) as other:
+        clogged.clog()
+        gateway.terminate()
+        assert other.receive()[2:4] == struct.pack("!H", 1012)
+        assert gateway.exit_status(limit=10) == 0
 
 
 def test_an_idle_connection_is_closed_at_the_end(launch: Launcher) -> None:

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.domain_kit import GREEN, PAIR, plan
+from tests.unit.domain_kit import CALM, GREEN, PAIR, plan
 
 from bluegreen.domain import events
 from bluegreen.domain.codec import from_plain, kind, to_plain
@@ -20,6 +20,7 @@ from bluegreen.domain.release import Body, Ended, Entry, Outcome, Staging
 from bluegreen.domain.snapshot import Container, Pod, Waiting
 from bluegreen.domain.stack import Slot, Stack
 
+FEW = settings(CALM, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 BODIES: tuple[type, ...] = get_args(Body)
 EVENTS: tuple[type, ...] = get_args(Event)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -40,7 +41,7 @@ def anything(cls: type) -> st.SearchStrategy[object]:
 
 @pytest.mark.parametrize("cls", BODIES, ids=kind)
 @given(data=st.data())
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@FEW
 def test_every_entry_of_a_journal_comes_back_the_same(cls: type, data: st.DataObject) -> None:
     entry = Entry(run=data.draw(TEXT), at=data.draw(FINITE), body=data.draw(anything(cls)))  # type: ignore[arg-type]
     assert from_plain(Entry, through_json(entry)) == entry
@@ -48,7 +49,7 @@ def test_every_entry_of_a_journal_comes_back_the_same(cls: type, data: st.DataOb
 
 @pytest.mark.parametrize("cls", EVENTS, ids=kind)
 @given(data=st.data())
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@FEW
 def test_every_event_comes_back_the_same(cls: type, data: st.DataObject) -> None:
     event = data.draw(anything(cls))
     assert from_plain(cls, through_json(event)) == event

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from starlette.websockets import WebSocketState
+from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 if TYPE_CHECKING:
     from starlette.types import Message
@@ -31,16 +33,16 @@ class EchoSockets:
         await websocket.accept()
         self._open.add(websocket)
         try:
-            while await self._answer(websocket, await websocket.receive()):
-                pass
+            with suppress(WebSocketDisconnect):
+                while await self._answer(websocket, await websocket.receive()):
+                    pass
         finally:
             self._open.discard(websocket)
 
     async def say_goodbye(self) -> None:
-        """Send the close to all of them; uvicorn waits for each client's answer."""
-        for websocket in list(self._open):
-            if _takes_more(websocket):
-                await websocket.close(SERVICE_RESTARTS, GOODBYE)
+        """Send the close to all of them, at the same time: one whose client reads nothing must not stop the others."""
+        takers = [websocket for websocket in self._open if _takes_more(websocket)]
+        await asyncio.gather(*map(_say_goodbye, takers))
 
     async def _answer(self, websocket: WebSocket, message: Message) -> bool:
         """Answer one message; false when it was the last."""
@@ -48,6 +50,11 @@ class EchoSockets:
             return False
         await websocket.send_text(json.dumps({"echo": _text_of(message), **self._me}))
         return True
+
+
+async def _say_goodbye(websocket: WebSocket) -> None:
+    with suppress(WebSocketDisconnect):
+        await websocket.close(SERVICE_RESTARTS, GOODBYE)
 
 
 def _takes_more(websocket: WebSocket) -> bool:

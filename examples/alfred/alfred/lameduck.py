@@ -117,16 +117,23 @@ class LameDuckServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let the WebSockets go first, then whatever else is open."""
         if self._websockets is not None:
-            await self._websockets.say_goodbye()
-            await self._wait_for_farewells()
+            await self._say_goodbye(self._websockets)
         await super().shutdown(sockets)
         say(f"{self._name} has ended")
 
-    async def _wait_for_farewells(self) -> None:
-        deadline = time.monotonic() + FAREWELL
-        while self._websocket_is_open() and time.monotonic() < deadline:  # noqa: ASYNC110 - uvicorn tells no event
-            await asyncio.sleep(0.01)
+    async def _say_goodbye(self, websockets: LongLived) -> None:
+        """Close the WebSockets in order; clients that do not play their part, or do not even read, are cut off."""
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await websockets.say_goodbye()
+                while self._websocket_transports():  # noqa: ASYNC110 - uvicorn tells no event
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            for transport in self._websocket_transports():
+                transport.abort()
 
-    def _websocket_is_open(self) -> bool:
+    def _websocket_transports(self) -> list[asyncio.Transport]:
         protocol = self.config.ws_protocol_class
-        return protocol is not None and any(isinstance(one, protocol) for one in self.server_state.connections)
+        if protocol is None:
+            return []
+        return [one.transport for one in self.server_state.connections if isinstance(one, protocol)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.events import Phase, PhaseBegan, PhaseDone
+from bluegreen.domain.events import Phase, PhaseBegan, PhaseDone, Waiting
 from bluegreen.domain.release import Staging
 from bluegreen.pipeline.routes import stamp
 
@@ -26,6 +26,8 @@ def deploy(tools: Tools, plan: Plan, *, grip: Grip) -> None:
     tools.emit(PhaseBegan(phase=Phase.DEPLOY, what=f"{images} into {plan.target}", limit=limit))
     stamp(tools, plan.active, grip=grip)
     tools.record(plan.release, Staging(slot=plan.target))
+    order = ", then ".join(tools.stack.short(name) for name in tools.stack.end_order)
+    tools.emit(Waiting(wants=(f"what runs in {plan.target} to end: {order}",), waited=0.0, left=limit))
     tools.platform.stage(plan.want, grip=grip, until=tools.limit(limit))
     tools.emit(PhaseDone(phase=Phase.DEPLOY, what=f"{plan.target} is staged", took=tools.since(started)))
 

@@ -1,7 +1,7 @@
 """A platform in memory and virtual time: pods by arithmetic, users as a steady rate, faults at exact calls.
 
-Each fault cites where the real one was seen to answer so; the contract suite holds the fake and the real platform to
-the same answers.
+Each behaviour and each fault says which real one gives the same answer; the contract suite (tests/contract) holds the
+fake and the real platform to it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import DeadlineExceeded, PlatformError
+from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError
 from bluegreen.domain.plan import WorkloadSpec
-from bluegreen.domain.reading import Arrivals, Histogram, PodCounters, Reading, Timing
+from bluegreen.domain.reading import Arrivals, Gap, Histogram, PodCounters, Reading, Timing
 from bluegreen.domain.routing import Conflict, Move, Moved, RouteResult, Unknown
 from bluegreen.domain.snapshot import (
     Container,
@@ -50,26 +50,38 @@ DATA_PLANE_LAG: Seconds = 0.002
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """How the pods of one image behave."""
+    """How the pods of one image behave. ``examples/alfred`` is bad in the same ways, for real (ALFRED_FAULT)."""
 
     ready_after: Seconds = 1.0
+    """As a program that needs so long until its readiness path answers 200."""
     never_ready: bool = False
+    """As ``never-ready``: it runs, its readiness path answers 503, and it is not started anew for that."""
     crash_after: Seconds | None = None
-    """Each life ends after so many seconds, with ``exit_code``."""
+    """Each life ends after so many seconds, with ``exit_code``; then a pause, then the next. As ``cannot-start`` and
+    ``crash-after``, under supervisord or a kubelet alike: waiting, ``CrashLoopBackOff``, the last end beside it."""
     exit_code: int = 7
     missing: bool = False
-    """There is no such image: told before anything is written."""
+    """There is no such image, told before anything is written. As a folder of images that does not hold it; a registry
+    answers ErrImagePull, "not found", only after the stage."""
     errors: float = 0.0
-    """Share of answers that are 500."""
+    """Share of answers that are 500. As ``errors=PERCENT``."""
     slow: float = 0.0
-    """Share of requests that take a second."""
+    """Share of requests that take a second. As ``slow=MS`` and ``tail=MS``."""
     checks_pass: bool = True
+    """False: 503 for every check. As Envoy answers with status 503, flag UH, for a slot without a ready pod."""
     no_metrics: bool = False
+    """As a service that serves no metrics page, or another counter: the real scrape of it is a gap with its reason."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Fault:
-    """Something that goes wrong at the ``nth`` call (from 1) of a method, before or after it took effect."""
+    """Something that goes wrong at the ``nth`` call (from 1) of a method, before or after it took effect.
+
+    An ``action`` that raises PlatformError is a connection that was refused (Envoy's admin socket after a SIGKILL, an
+    API server that restarts); with ``after``, the write was done and only its answer was lost (a connection reset
+    between the two). Real platforms answer Unknown to those in ``route`` and raise them elsewhere; so does the fake.
+    An ``action`` may as well do what somebody else does at that instant.
+    """
 
     call: str
     nth: int = 1
@@ -125,6 +137,7 @@ class FakePlatform:
         self.covers: list[Cover] = []
         self.calls: list[str] = []
         self.entry_answers = True
+        """False: the entry address is not reachable from here, as a ClusterIP is not from a CI runner."""
         self.settings: dict[str, Template] = {}
         self._lock = lock
         self._grip: Grip | None = None
@@ -144,6 +157,12 @@ class FakePlatform:
     def _put(self, slot: Slot, spec: WorkloadSpec, *, revision: str, at: Instant) -> None:
         self._staged[spec.service, slot] = _Staged(spec, revision, at)
 
+    def users(self, service: str, *, requests: int) -> None:
+        """Let users make so many requests of the service now, besides the steady rate."""
+        slot = self._answering(self._routes[service])
+        if slot is not None:
+            self._book(service, slot, float(requests))
+
     def session(self) -> FakePlatform:
         """The same platform as another process has it: with a grip of its own."""
         other = copy(self)
@@ -153,7 +172,7 @@ class FakePlatform:
     # What a person does by hand.
 
     def patch_by_hand(self, service: str, slot: Slot, *, who: str = "kubectl") -> None:
-        """What ``kubectl patch svc`` does: no fence, a new version (reference: specification, rollback by hand)."""
+        """What ``kubectl patch svc`` does: a new version, and the fence annotation stays as the last run left it."""
         self._settle_traffic()
         found = self._routes[service]
         self._routes[service] = replace(
@@ -177,26 +196,52 @@ class FakePlatform:
         return self._snapshot()
 
     def changes(self, *, until: Instant) -> Iterator[Snapshot]:
-        """The stack now, and at each change of a pod or at each thing that was set to happen."""
+        """The stack now, and at each change: of a pod, or by anybody else."""
         self._call("changes", until)
-        yield self._checked_snapshot()
-        while (due := self._next_change()) is not None and due < until:
-            self.clock.wait(until=due)
-            yield self._checked_snapshot()
-        self.clock.wait(until=until)
-        raise DeadlineExceeded("nothing more changed until the deadline")
+        last: Snapshot | None = None
+        while True:
+            now = self._checked_snapshot()
+            if last is None or (now.routes, now.workloads) != (last.routes, last.workloads):
+                last = now
+                yield now
+            else:
+                self._wait_change(until)
+
+    def _wait_change(self, until: Instant) -> None:
+        """Go to the next instant at which something may change. Raises what ends a watch."""
+        due = self._next_change()
+        self.clock.wait(until=until if due is None else min(due, until))
+        if self.clock.now() >= until:
+            self._check_grip()
+            raise DeadlineExceeded("nothing more changed until the deadline")
 
     def stage(self, want: SlotSpec, *, grip: Grip, until: Instant) -> None:
         """Replace the slot's pods."""
         with _Around(self, "stage", until, grip):
+            self._leave(want.slot)
             for spec in want.workloads:
                 self._put(want.slot, spec, revision=want.revision, at=self.clock.now())
 
+    def _leave(self, slot: Slot) -> None:
+        """No user may get to the slot. As the real one, raise Held when users are on it, and end the fallback to it."""
+        for route in self._routes.values():
+            if route.slot is slot:
+                raise Held(f"users of {route.service} are on {slot}: it is not touched")
+        for name, route in self._routes.items():
+            if route.fallback is slot:
+                self._routes[name] = replace(route, fallback=None, version=str(next(self._writes)))
+
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """Compare and swap, in order, until one fails."""
+        self._in_time("route", until)
         results: list[RouteResult] = []
         for move in moves:
-            results.append(self._route_one(move, grip=grip, until=until))
+            try:
+                results.append(self._route_one(move, grip=grip, until=until))
+            except LostLock:
+                if not results:
+                    raise
+                break
             if not isinstance(results[-1], Moved):
                 break
         return tuple(results)
@@ -208,7 +253,7 @@ class FakePlatform:
                 if found.version != move.expect:
                     return Conflict(move=move, found=found)
                 self._write_route(move)
-        except PlatformError as error:
+        except (PlatformError, DeadlineExceeded) as error:
             return Unknown(move=move, why=str(error))
         self.clock.wait(until=after(self.clock.now(), DATA_PLANE_LAG))
         route = self._routes[move.service]
@@ -233,17 +278,33 @@ class FakePlatform:
     def check(self, checks: Sequence[Check], *, until: Instant) -> Sequence[CheckResult]:
         """Answer by the image's behaviour; entry addresses answer from the routed slot."""
         self._call("check", until)
-        return tuple(self._check_one(check) for check in checks)
+        return tuple(result for check in checks for result in self._check_one(check))
 
-    def _check_one(self, check: Check) -> CheckResult:
-        entry = check.through is Through.ENTRY
-        if entry and not self.entry_answers:
-            return CheckResult(check=check, passed=None, detail="not reachable from here")
-        slot = self._routes[check.check.service].slot if entry else check.slot
-        staged = self._staged[check.check.service, slot or check.slot]
-        passed = self._behaviour(staged.spec.image).checks_pass
-        detail = f"GET {check.check.path} answered {check.check.status if passed else 503}"
-        return CheckResult(check=check, passed=passed, detail=detail, answered_by=slot)
+    def _check_one(self, check: Check) -> Sequence[CheckResult]:
+        if check.through is Through.PODS:
+            pods = self._pods(check.check.service, check.slot)
+            return [self._ask_pod(check, pod) for pod in pods] or [_not_reached(check, "it has no replica")]
+        if check.through is Through.PREVIEW:
+            return [self._ask_address(check, check.slot)]
+        if not self.entry_answers:
+            return [_not_reached(check, "it has no address here")]
+        return [self._ask_address(check, self._routes[check.check.service].slot)]
+
+    def _ask_pod(self, check: Check, pod: Pod) -> CheckResult:
+        """Directly; so nobody but the pod itself says which slot it is of."""
+        if not _runs(pod):
+            return _not_reached(check, f"{pod.name}: connection refused")
+        return _answer(check, status=self._status(pod.service, pod.slot), by=None)
+
+    def _ask_address(self, check: Check, slot: Slot | None) -> CheckResult:
+        """Through the data plane, which answers 503 by itself for a slot without a ready pod."""
+        ready = slot is not None and any(pod.ready for pod in self._pods(check.check.service, slot))
+        if slot is None or not ready:
+            return _answer(check, status=503, by=None)
+        return _answer(check, status=self._status(check.check.service, slot), by=slot)
+
+    def _status(self, service: str, slot: Slot) -> int:
+        return 200 if self._behaviour(self._staged[service, slot].spec.image).checks_pass else 503
 
     def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
         """A log of one line."""
@@ -251,12 +312,17 @@ class FakePlatform:
         return Diagnosis(log=(f"the last line of {cause.pod or cause.service}",), where="memory")
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
-        """End one service after the other."""
+        """End one service after the other; one that was gone already is none of them."""
+        gone = []
         for service in order:
             with _Around(self, "end", until, grip):
-                self.clock.wait(until=after(self.clock.now(), END_TIME))
-                self._staged[service, slot].ended = True
-        return EndedSlot(services=tuple(order))
+                self._leave(slot)
+                staged = self._staged[service, slot]
+                if not staged.ended:
+                    self.clock.wait(until=after(self.clock.now(), END_TIME))
+                    staged.ended = True
+                    gone.append(service)
+        return EndedSlot(services=tuple(gone))
 
     # ports.Metrics.
 
@@ -264,10 +330,13 @@ class FakePlatform:
         """Counters by arithmetic: the rate times the time in which each slot was routed, split over its pods."""
         self._call("read", until)
         self._settle_traffic()
-        pods = [self._counters(pod) for work in snapshot.workloads for pod in work.pods]
+        metered = {service.name for service in self.stack.services if service.metrics is not None}
+        pods = [pod for work in snapshot.workloads if work.service in metered for pod in work.pods]
+        silent = {pod.name: why for pod in pods if (why := self._silence(pod))}
         return Reading(
             at=self.clock.now(),
-            pods=tuple(counters for counters in pods if counters is not None),
+            pods=tuple(self._counters(pod) for pod in pods if pod.name not in silent),
+            gaps=tuple(Gap(pod=pod.name, slot=pod.slot, why=silent[pod.name]) for pod in pods if pod.name in silent),
             arrivals=tuple(self._arrivals(name, slot) for name in self.stack.names for slot in Slot),
         )
 
@@ -276,11 +345,17 @@ class FakePlatform:
         requests = sum(number for (name, where, _), number in counted.items() if (name, where) == (service, slot))
         return Arrivals(service=service, slot=slot, requests=int(requests))
 
-    def _counters(self, pod: Pod) -> PodCounters | None:
+    def _silence(self, pod: Pod) -> str:
+        """Why the pod's metrics page cannot be read; empty: it can."""
+        if not _runs(pod):
+            return "GET /metrics failed: connection refused"
+        if self._behaviour(self._staged[pod.service, pod.slot].spec.image).no_metrics:
+            return "GET /metrics answered 404"
+        return ""
+
+    def _counters(self, pod: Pod) -> PodCounters:
         staged = self._staged[pod.service, pod.slot]
         how = self._behaviour(staged.spec.image)
-        if how.no_metrics or self.stack.service(pod.service).metrics is None:
-            return None
         mine = self._traffic.counted.get((pod.service, pod.slot, staged.revision), 0.0) / staged.spec.replicas
         errors, slow = int(mine * how.errors), int(mine * how.slow)
         buckets = ((100.0, int(mine) - slow), (150.0, int(mine) - slow), (float("inf"), int(mine)))
@@ -301,10 +376,12 @@ class FakePlatform:
         for name, route in self._routes.items():
             slot = self._answering(route)
             if slot is not None:
-                key = (name, slot, self._staged[name, slot].revision)
-                counted = self._traffic.counted
-                counted[key] = counted.get(key, 0.0) + passed * self._traffic.rate
+                self._book(name, slot, passed * self._traffic.rate)
         self._traffic.upto = now
+
+    def _book(self, service: str, slot: Slot, requests: float) -> None:
+        key = (service, slot, self._staged[service, slot].revision)
+        self._traffic.counted[key] = self._traffic.counted.get(key, 0.0) + requests
 
     def _answering(self, route: Route) -> Slot | None:
         for slot in (route.slot, route.fallback):
@@ -329,9 +406,12 @@ class FakePlatform:
         )
 
     def _checked_snapshot(self) -> Snapshot:
+        self._check_grip()
+        return self._snapshot()
+
+    def _check_grip(self) -> None:
         if self._grip is not None:
             self._lock.check(self._grip)
-        return self._snapshot()
 
     def _with_endpoints(self, route: Route) -> Route:
         pods = self._pods(route.service, route.slot) if route.slot is not None else ()
@@ -389,6 +469,9 @@ class FakePlatform:
         self.calls.append(name)
         self.on_call(name)
         self._fire(name, late=False)
+        self._in_time(name, until)
+
+    def _in_time(self, name: str, until: Instant) -> None:
         if self.clock.now() > until:
             raise DeadlineExceeded(f"{name}: the deadline has passed")
 
@@ -415,6 +498,21 @@ class _Around:
         if kind is None:
             self._platform.on_call(self._name)
             self._platform._fire(self._name, late=True)
+
+
+def _runs(pod: Pod) -> bool:
+    return all(isinstance(container.state, Running) for container in pod.containers)
+
+
+def _answer(check: Check, *, status: int, by: Slot | None) -> CheckResult:
+    """An answer with this status, no body and no headers."""
+    wanted = check.check
+    passed = status == wanted.status and not wanted.contains and not wanted.headers
+    return CheckResult(check=check, passed=passed, detail=f"GET {wanted.path} answered {status}", answered_by=by)
+
+
+def _not_reached(check: Check, why: str) -> CheckResult:
+    return CheckResult(check=check, passed=None, detail=f"not reachable: {why}")
 
 
 def life_at(how: Behaviour, age: Seconds) -> _Life:

@@ -68,7 +68,7 @@ class Rehearsal:
         return Tools(
             stack=self.stack,
             platform=platform,
-            lock=FakeLock(self.lock_state),
+            lock=FakeLock(self.lock_state, clock=self.clock),
             journal=self.journal,
             metrics=platform,
             clock=self.clock,

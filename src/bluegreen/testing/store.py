@@ -1,7 +1,12 @@
-"""A lock and a journal in memory, with the faults that real ones have."""
+"""A lock and a journal in memory, with the faults that real ones have.
+
+A lock that is held answers as ``flock`` with LOCK_NB does; one whose holder died is free, because the kernel has closed
+its file. A journal without room answers as SQLite does: SQLITE_FULL, "database or disk is full", and nothing is kept.
+"""
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
 
     from bluegreen.domain.release import Entry
     from bluegreen.domain.stack import Instant
+    from bluegreen.testing.clock import FakeClock
 
 
 @dataclass(slots=True)
@@ -41,17 +47,18 @@ class LockState:
 class FakeLock:
     """ports.Lock over a shared state."""
 
-    def __init__(self, state: LockState) -> None:
-        """Work on ``state``; two locks on one state are two processes."""
+    def __init__(self, state: LockState, *, clock: FakeClock | None = None) -> None:
+        """Work on ``state``; two locks on one state are two processes. Without a clock it cannot wait."""
         self._state = state
+        self._clock = clock
 
     def take(self, purpose: Purpose, *, until: Instant) -> Grip:
-        """Take it if it is free. As a flock that is taken does, it raises at once when ``until`` is now."""
-        del until
-        if self._state.holder is not None:
-            by = self._state.holder.purpose
-            holder = f"{by.kind} {by.run} by {by.who}"
-            raise HeldBy(f"another run holds the lock: {holder}", holder=holder, mend="wait for it, or roll back")
+        """Take it, waiting until the deadline for whatever is set to happen. Raises HeldBy with the holder."""
+        while (held := self._state.holder) is not None:
+            if self._clock is None or self._clock.now() >= until:
+                raise _held_by(held.purpose)
+            due = self._clock.next_due()
+            self._clock.wait(until=until if due is None else min(due, until))
         return self._state.renew(purpose)
 
     def preempt(self, purpose: Purpose) -> Grip:
@@ -64,6 +71,11 @@ class FakeLock:
             self._state.holder = None
 
 
+def _held_by(purpose: Purpose) -> HeldBy:
+    holder = f"{purpose.kind} {purpose.run} by {purpose.who}"
+    return HeldBy(f"another run holds the lock: {holder}", holder=holder, mend="wait for it, or roll back")
+
+
 class FakeJournal:
     """ports.Journal in memory. ``full_after``: the disk is full after so many more entries (SQLITE_FULL)."""
 
@@ -71,6 +83,10 @@ class FakeJournal:
         """Start empty, with room for everything."""
         self._entries: list[Entry] = []
         self.full_after: int | None = None
+
+    def session(self) -> FakeJournal:
+        """The same journal as another process has it."""
+        return copy(self)
 
     def record(self, entry: Entry) -> None:
         """Keep one entry."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -19,13 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bluegreen.clock import SystemClock
-from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.errors import BluegreenError, NotStarted, PlatformError
-from bluegreen.domain.snapshot import Terminated
-from bluegreen.platforms.local import images, logs, probes
+from bluegreen.platforms.local import images, logs, probes, tally
 from bluegreen.platforms.local.addresses import ADDRESS
 from bluegreen.platforms.local.direct import request_text, status_of
-from bluegreen.platforms.local.files import read_or_empty, write_whole
 from bluegreen.platforms.local.frame import Frame, line_of
 from bluegreen.platforms.local.keeper import Ended, Spawned, event_from
 from bluegreen.platforms.local.layout import Layout
@@ -45,6 +41,8 @@ if TYPE_CHECKING:
 _TICK: Seconds = 0.1
 _RECONCILE_TICKS = 20
 _BOUND_TICKS = 50
+_HEARTBEAT_TICKS = 10
+_SILENT_TICKS = 20
 _ANSWER_LIMIT = 64 * 1024
 _BACKLOG_LIMIT = 1024 * 1024
 
@@ -91,10 +89,13 @@ class Agent:
         self._probing: dict[str, asyncio.Task[None]] = {}
         self._ends: dict[int, int] = {}
         self._seen: tuple[int, int] | None = None
+        self._counted = tally.read(layout.tally)
+        self._resumed: list[Life] = []
         self._frame: Frame | None = None
         self._listeners: set[asyncio.StreamWriter] = set()
         self._reconcile = asyncio.Event()
         self._ticks = 0
+        self._told = 0
 
     async def run(self) -> None:
         """Serve until supervisord is gone, or until told to end."""
@@ -159,24 +160,23 @@ class Agent:
         return with_template(record.stack.service(replica.service), template, sealed=self._store.sealed())
 
     def _remember(self, life: Life) -> None:
-        try:
-            kept = json.loads(read_or_empty(self._layout.tally) or "{}").get(life.replica.pod)
-            if kept is not None:
-                life.starts, life.pid = int(kept["starts"]), int(kept["pid"])
-                life.last = from_plain(Terminated, kept["last"]) if kept["last"] is not None else None
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return  # a tally that cannot be read is a tally that begins anew
+        """Go on where the agent before this one was killed."""
+        count = self._counted.get(life.replica.pod)
+        if count is None:
+            return
+        life.starts, life.pid, life.last = count.starts, count.pid, count.last
         if life.pid:
             life.health = probes.newborn(self._clock.now())
+            self._resumed.append(life)
             self._start_probing(life)
 
     def _write_tally(self) -> None:
-        kept = {
-            life.replica.pod: {"starts": life.starts, "pid": life.pid, "last": to_plain(life.last)}
+        counts = {
+            life.replica.pod: tally.Count(starts=life.starts, pid=life.pid, last=life.last)
             for life in self._lives.values()
         }
         with contextlib.suppress(OSError):  # a full disk costs a count, not the agent
-            write_whole(self._layout.tally, json.dumps(kept))
+            tally.write(self._layout.tally, counts)
 
     # --- what becomes of their processes ----------------------------------------------------------------------
 
@@ -289,13 +289,25 @@ class Agent:
     # --- telling ----------------------------------------------------------------------------------------------
 
     def _publish(self) -> None:
+        """Tell everybody, if there is news or if it was silent for a second."""
         frame = Frame(pods=tuple(self._pod(life) for life in self._lives.values()))
-        if frame == self._frame:
+        if self._silent() or (frame == self._frame and self._ticks < self._told + _HEARTBEAT_TICKS):
             return
         self._frame = frame
+        self._told = self._ticks
         line = line_of(frame)
         for writer in tuple(self._listeners):
             self._tell(writer, line)
+
+    def _silent(self) -> bool:
+        """Right after its start an agent knows nothing of replicas that run; it must not call them unready.
+
+        Whoever listens looks for itself meanwhile. Two seconds are enough for a replica that answers at all.
+        """
+        if self._ticks >= _SILENT_TICKS:
+            self._resumed.clear()
+        self._resumed = [life for life in self._resumed if life.health is not None and life.health.unasked]
+        return bool(self._resumed)
 
     def _pod(self, life: Life) -> Pod:
         return life.pod(image_problem="" if life.pid else self._image_problem(life))

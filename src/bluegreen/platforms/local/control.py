@@ -27,7 +27,7 @@ from bluegreen.platforms.local.fence import FenceFile
 from bluegreen.platforms.local.lock import LocalLock
 from bluegreen.platforms.local.orphans import Orphans
 from bluegreen.platforms.local.platform import LocalPlatform
-from bluegreen.platforms.local.programs import own_programs
+from bluegreen.platforms.local.programs import ENVOY, own_programs
 from bluegreen.platforms.local.slots import Slots
 from bluegreen.platforms.local.store import create_store, open_store
 from bluegreen.platforms.local.supervisor import Supervisor
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from bluegreen.ports import Clock, Grip
 
 _TICK = 0.05
+_ADMIN_LIMIT: Seconds = 1.0
 _IDLE_LIMIT: Seconds = 30.0
 _END_LIMIT: Seconds = 20.0
 _FIRST = Slot.BLUE
@@ -314,11 +315,9 @@ class _Start:
     # --- waiting ----------------------------------------------------------------------------------------------
 
     def _wait_ready(self, slot: Slot, *, until: Instant) -> None:
-        """Wait until the slot's replicas are ready and, where the data plane has them already, known to it."""
-        moved = self._published(slot)
+        """Wait until the slot's replicas are ready; whether the data plane knows them is the next question."""
         for snapshot in self._changes(f"{slot} to be ready", until=until):
-            now = snapshot if moved else _as_if_known(snapshot)
-            match judge(now, slot, revision=_revision(snapshot, slot)):
+            match judge(_as_if_known(snapshot), slot, revision=_revision(snapshot, slot)):
                 case Ready():
                     return
                 case Doomed(cause):
@@ -346,35 +345,35 @@ class _Start:
         return tuple(replica.port for replica in self._store.record().of_slot(slot, service))
 
     def _move(self, slot: Slot, *, until: Instant) -> None:
-        """Let the data plane leave orphans for the new replicas: first both, then, once it knows them, these alone."""
-        if self._published(slot):
-            return
-        for service in self._store.record().stack.names:
-            new = self._ports(slot, service)
-            with self._fence.held(self._grip):
-                self._plane.set_endpoints(service, slot, (*self._plane.endpoints(service, slot), *new))
-        self._wait_plane(slot, extra=True, until=until)
-        self._slots.publish(slot, grip=self._grip)
-        self._wait_plane(slot, extra=False, until=until)
+        """Let the data plane know the new replicas. While orphans serve: first both, then the new ones alone."""
+        if not self._published(slot):
+            for service in self._store.record().stack.names:
+                new = self._ports(slot, service)
+                with self._fence.held(self._grip):
+                    self._plane.set_endpoints(service, slot, (*self._plane.endpoints(service, slot), *new))
+            self._wait_plane(slot, until=until)
+            self._slots.publish(slot, grip=self._grip)
+        self._wait_plane(slot, until=until)
 
-    def _wait_plane(self, slot: Slot, *, extra: bool, until: Instant) -> None:
-        while not self._plane_knows(slot, extra=extra):
-            if self._clock.now() >= until:
-                raise DeadlineExceeded(f"Envoy does not get to know the replicas of {slot}", mend="see logs/envoy.log")
-            self._clock.wait(until=after(self._clock.now(), _TICK))
+    def _wait_plane(self, slot: Slot, *, until: Instant) -> None:
+        """Wait until Envoy is up, has taken the slot's file, and would use every replica in it."""
+        while not (self._plane.answering() and self._plane_knows(slot)):
+            now = self._clock.now()
+            if now >= until:
+                raise DeadlineExceeded(
+                    f"Envoy does not get to know the replicas of {slot}", mend=f"see {self._layout.log(ENVOY)}"
+                )
+            self._clock.wait(until=after(now, _TICK))
 
-    def _plane_knows(self, slot: Slot, *, extra: bool) -> bool:
+    def _plane_knows(self, slot: Slot) -> bool:
         try:
-            counters = self._plane.counters(timeout=1.0)
+            counters = self._plane.counters(timeout=_ADMIN_LIMIT)
         except PlatformError:
             return False
-        return all(self._enough(found, extra=extra) for found in counters if found.slot is slot)
+        return all(self._takes_all(found) for found in counters if found.slot is slot)
 
-    def _enough(self, found: PlaneCounters, *, extra: bool) -> bool:
-        wanted = len(self._ports(found.slot, found.service))
-        if extra:
-            return found.members == len(self._plane.endpoints(found.service, found.slot)) and found.healthy >= wanted
-        return found.members == wanted
+    def _takes_all(self, found: PlaneCounters) -> bool:
+        return found.members == found.healthy == len(self._plane.endpoints(found.service, found.slot))
 
     def _settle_idle(self, slot: Slot, *, until: Instant) -> None:
         """The other slot is a way back: it is brought up as well, but nobody waits long for it."""

@@ -14,14 +14,15 @@ from bluegreen.platforms.local.addresses import ADDRESS
 from bluegreen.platforms.local.probes import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bluegreen.domain.stack import Probe, Seconds
     from bluegreen.platforms.local.store import Replica
+    from bluegreen.platforms.local.tally import Count
 
 
-def look(replicas: Sequence[tuple[Replica, Probe]], *, timeout: Seconds) -> tuple[Pod, ...]:
-    """Ask each replica's readiness path, each for so long at most."""
+def look(replicas: Sequence[tuple[Replica, Probe]], *, timeout: Seconds, tally: Mapping[str, Count]) -> tuple[Pod, ...]:
+    """Ask each replica's readiness path, each for so long at most. ``tally``: what the agent had counted."""
     answers: dict[str, Answer] = {}
 
     def one(replica: Replica, probe: Probe) -> None:
@@ -32,7 +33,7 @@ def look(replicas: Sequence[tuple[Replica, Probe]], *, timeout: Seconds) -> tupl
         thread.start()
     for thread in threads:
         thread.join()
-    return tuple(_pod(replica, probe, answers[replica.program]) for replica, probe in replicas)
+    return tuple(_pod(replica, probe, answers[replica.program], tally.get(replica.pod)) for replica, probe in replicas)
 
 
 def ask(port: int, path: str, *, timeout: Seconds) -> Answer:
@@ -66,10 +67,12 @@ def status_of(head: bytes) -> Answer:
     return Answer(why="did not answer in HTTP")
 
 
-def _pod(replica: Replica, probe: Probe, answer: Answer) -> Pod:
+def _pod(replica: Replica, probe: Probe, answer: Answer, count: Count | None) -> Pod:
     container = Container(
         name=replica.service,
-        state=Running() if answer.status is not None else Waiting(reason="Unknown", message="no agent watches it"),
+        state=Running() if answer.status is not None else Waiting(reason=answer.why, message="no agent watches it"),
+        last=count.last if count is not None else None,
+        restarts=max(0, count.starts - 1) if count is not None else 0,
         started=answer.good,
         failing="" if answer.good else f"readiness: GET {probe.path} {answer}",
     )

@@ -13,7 +13,7 @@ from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformEr
 from bluegreen.domain.routing import Conflict, Moved, Unknown
 from bluegreen.domain.snapshot import Wanted
 from bluegreen.domain.stack import Instant, Slot, after
-from bluegreen.platforms.local import direct, logs
+from bluegreen.platforms.local import direct, logs, tally
 from bluegreen.platforms.local.addresses import ADDRESS
 from bluegreen.platforms.local.dataplane import DataPlane, RouteConflict
 from bluegreen.platforms.local.fence import FenceFile, check
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _LOOK: Seconds = 0.1
 """How long a change may go unseen: of the fence, the routes, the data plane's counts."""
-_AGENT_LIMIT: Seconds = 1.0
+_AGENT_LIMIT: Seconds = 0.3
 _ADMIN_LIMIT: Seconds = 1.0
 _LOG_LINES = 10
 
@@ -108,7 +108,7 @@ class LocalPlatform:
 
     def snapshot(self, *, until: Instant) -> Snapshot:
         """As in ports.Platform."""
-        watch = Watch(self._layout.agent)
+        watch = Watch(self._layout.agent, clock=self._clock)
         try:
             return self._compose(self._pods(watch, until=until, timeout=_AGENT_LIMIT), self._counters(until))
         finally:
@@ -116,7 +116,7 @@ class LocalPlatform:
 
     def changes(self, *, until: Instant) -> Iterator[Snapshot]:
         """As in ports.Platform."""
-        watch = Watch(self._layout.agent)
+        watch = Watch(self._layout.agent, clock=self._clock)
         last: Snapshot | None = None
         try:
             while True:
@@ -160,7 +160,7 @@ class LocalPlatform:
             (replica, service_in(record, replica.slot, replica.service, sealed=sealed).probes.readiness)
             for replica in record.replicas
         ]
-        return direct.look(asked, timeout=timeout)
+        return direct.look(asked, timeout=timeout, tally=tally.read(self._layout.tally))
 
     def _counters(self, until: Instant) -> tuple[PlaneCounters, ...] | None:
         try:

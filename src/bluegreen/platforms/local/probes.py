@@ -64,6 +64,11 @@ class Health:
     hopeless: str = ""
     """Why the process must be started again; empty: it need not."""
 
+    @property
+    def unasked(self) -> bool:
+        """Whether nothing is known of its readiness yet."""
+        return not self.ready and not self.misses and not self.failing
+
 
 def newborn(now: Instant) -> Health:
     """A process that has just started."""

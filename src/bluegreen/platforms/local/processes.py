@@ -63,8 +63,9 @@ def _linux_identity(pid: int) -> str:
     except OSError:
         return ""
     fields = status.rpartition(")")[2].split()  # the name in brackets may hold anything
-    if fields[0] in _GONE:
-        return ""
+    threads_left = int(fields[17])
+    if fields[0] in _GONE and threads_left <= 1:
+        return ""  # as long as another of its threads ends, its sockets are open
     return f"{_BOOT.read_text().strip()} {fields[19]}"
 
 

@@ -11,7 +11,7 @@ import math
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,8 @@ class Program:
     """Seconds; one that ends sooner is started again after a growing pause."""
     about: str = ""
     """For the start line in its log."""
+    kept_by_shell: bool = False
+    """The shell waits for the program instead of becoming it."""
 
 
 def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -68,9 +70,15 @@ def script_text(program: Program) -> str:
         f"exec 3>&1 </dev/null >>logs/{name}.log 2>&1\n"
         f"echo {shlex.quote(f'{START_LINE}{name} {program.about}'.rstrip())}\n"
         f"{{ echo $$; {IDENTITY_SCRIPT}; }} >pids/{name}\n"
-        f"{change}"
-        f"exec {shlex.join(program.argv)}\n"
+        f"{change}{_last_lines(program)}"
     )
+
+
+def _last_lines(program: Program) -> str:
+    if not program.kept_by_shell:
+        return f"exec {shlex.join(program.argv)}\n"
+    # The trap lets the shell outlive the signal that goes to both, so that its end is the program's end.
+    return f"trap : TERM INT\n{shlex.join(program.argv)}\nexit $?\n"
 
 
 def program_conf(program: Program) -> str:
@@ -120,13 +128,13 @@ def _plain(path: Path) -> str:
 
 def own_programs(layout: Layout) -> tuple[Program, ...]:
     """What belongs to the platform itself: the data plane and the agent."""
-    return (
-        _module(ENVOY, "bluegreen.platforms.local.envoy_run", layout, grace=5.0),
-        _module(AGENT, "bluegreen.platforms.local.agent", layout, grace=5.0),
-    )
+    envoy = _module(ENVOY, "bluegreen.platforms.local.envoy_run", layout)
+    # Envoy ends itself when its parent ends (hot restart asks the kernel for that). Users must not pay for the death of
+    # supervisord, so its parent is a shell that does nothing else.
+    return replace(envoy, kept_by_shell=True), _module(AGENT, "bluegreen.platforms.local.agent", layout)
 
 
-def _module(name: str, module: str, layout: Layout, *, grace: Seconds) -> Program:
+def _module(name: str, module: str, layout: Layout) -> Program:
     """The same Python and the same package as the command's, wherever that was started from."""
     import bluegreen
 
@@ -135,7 +143,7 @@ def _module(name: str, module: str, layout: Layout, *, grace: Seconds) -> Progra
         name=name,
         argv=(sys.executable, "-m", module, str(layout.state)),
         environment=(("PYTHONPATH", package),),
-        grace=grace,
+        grace=5.0,
         settled_after=1,
     )
 

@@ -6,33 +6,41 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.stack import Seconds
 from bluegreen.platforms.local.frame import frame_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bluegreen.domain.stack import Seconds
     from bluegreen.platforms.local.frame import Frame
+    from bluegreen.ports import Clock
 
+SILENCE: Seconds = 3.0
+"""The agent says something every second. One that has not for so long is frozen, and what it said is old."""
 _CHUNK = 64 * 1024
 
 
 class Watch:
     """A listener of the agent. It connects by itself, again and again; close it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, clock: Clock) -> None:
         """``path``: the agent's socket, which need not exist."""
         self._path = path
+        self._clock = clock
+        self._heard = clock.now()
         self._socket: socket.socket | None = None
         self._buffer = b""
         self._frame: Frame | None = None
 
     def newest(self, *, timeout: Seconds) -> Frame | None:
-        """The newest frame; only the first is waited for, so long. None: there is no agent, or it says nothing."""
+        """The newest frame; only the first is waited for, so long. None: there is no agent, or it is silent."""
         if self._socket is None and not self._connect():
             return None
+        if self._clock.now() - self._heard > SILENCE and not self._readable(0.0):
+            self.close()
+            return None
         wait = timeout if self._frame is None else 0.0
-        while self._socket is not None and select.select([self._socket], [], [], wait)[0]:
+        while self._socket is not None and self._readable(wait):
             self._read(self._socket)
             wait = 0.0
         return self._frame
@@ -41,8 +49,11 @@ class Watch:
         """Wait until there is something to read. False, at once: there is no agent to wait for."""
         if self._socket is None:
             return False
-        select.select([self._socket], [], [], timeout)
+        self._readable(timeout)
         return True
+
+    def _readable(self, timeout: Seconds) -> bool:
+        return self._socket is not None and bool(select.select([self._socket], [], [], timeout)[0])
 
     def close(self) -> None:
         """Let go of the agent."""
@@ -58,6 +69,7 @@ class Watch:
             connection.close()
             return False
         self._socket = connection
+        self._heard = self._clock.now()
         return True
 
     def _read(self, connection: socket.socket) -> None:
@@ -68,6 +80,7 @@ class Watch:
         if not chunk:
             self.close()
             return
+        self._heard = self._clock.now()
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
         if lines:
             self._frame = frame_of(lines[-1])
