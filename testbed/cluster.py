@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from testbed.errors import TestbedError
 from testbed.places import CONTROL_PLANE, MAX_NODES, Node, Places
 from testbed.processes import run
 from testbed.registry import Registry
-from testbed.spaces import Space, load
+from testbed.spaces import Space, load, within_network
 
 CLIENTS = "clients"
 _KUBECTL_LIMIT = 120
@@ -94,6 +95,10 @@ class Cluster:
             timeout=limit,
             check=False,
         )
+
+    def within(self, at: str = CONTROL_PLANE) -> AbstractContextManager[None]:
+        """A block whose own connections are made inside the cluster's network; by address, as names do not resolve."""
+        return within_network(self.space(at))
 
     def kubectl(self, *words: str, stdin: str | None = None, limit: float = _KUBECTL_LIMIT) -> str:
         """The output of the cluster's own kubectl, as its administrator. Raises TestbedError when it fails."""

@@ -4,11 +4,12 @@ A space is the set of namespaces of the control plane or of a node, kept by its 
 the kernel ends all that runs in it and takes mounts and links with it: nothing has to be found and removed.
 """
 
+import contextlib
 import ctypes
 import os
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +136,8 @@ def connect(space: Space, address: str, port: int, *, limit: float) -> socket.so
 
     def dial() -> None:
         try:
-            _enter_network(space)
+            with _network_file(space).open("rb") as network:
+                _enter(network.fileno())
             made.append(socket.create_connection((address, port), timeout=limit))
         except OSError as error:
             failed.append(error)
@@ -147,6 +149,21 @@ def connect(space: Space, address: str, port: int, *, limit: float) -> socket.so
     if failed:
         raise failed[0]
     return made[0]
+
+
+@contextlib.contextmanager
+def within_network(space: Space) -> Iterator[None]:
+    """This thread's network, and that of the threads and processes it starts meanwhile, is the space's.
+
+    The machine's own file of name servers stays in use, so the cluster's names do not resolve; addresses work.
+    """
+    own = Path("/proc/thread-self/ns/net")
+    with own.open("rb") as before, _network_file(space).open("rb") as network:
+        _enter(network.fileno())
+        try:
+            yield
+        finally:
+            _enter(before.fileno())
 
 
 def inside_networks(networks: Sequence[str]) -> list[int]:
@@ -181,12 +198,16 @@ def _furnish(name: str) -> str:
     return "\n".join(lines)
 
 
-def _enter_network(space: Space) -> None:
+def _network_file(space: Space) -> Path:
+    return PROC / str(space.keeper) / "ns" / "net"
+
+
+def _enter(namespace: int) -> None:
+    """Move this thread into the network namespace of an open file. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
-    with (PROC / str(space.keeper) / "ns" / "net").open("rb") as namespace:
-        if libc.setns(namespace.fileno(), _CLONE_NEWNET) != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, f"{space.name}: cannot enter its network: {os.strerror(number)}")
+    if libc.setns(namespace, _CLONE_NEWNET) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot enter a network namespace: {os.strerror(number)}")
 
 
 def _network_of(pid: int) -> str:

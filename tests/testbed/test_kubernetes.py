@@ -1,14 +1,17 @@
 """That the cluster is a Kubernetes like any other, in everything that a test may want of one."""
 
 import json
+import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import pytest
 from testbed.cluster import Cluster
 from testbed.errors import TestbedError
-from testbed.places import API_URL
+from testbed.places import API_ADDRESS, API_PORT, API_URL
 from testbed.registry import parse_name
 from tests.testbed.helpers import GREETER, Pod, eventually, fetch, pods
 
@@ -163,6 +166,22 @@ def test_the_audit_log_lists_calls(cluster: Cluster, fresh_namespace: str) -> No
 def test_a_command_inside_keeps_its_code_and_its_output(cluster: Cluster) -> None:
     done = cluster.run(["sh", "-c", "cat; echo complaint >&2; exit 7"], stdin="said")
     assert (done.returncode, done.stdout, done.stderr) == (7, "said", "complaint\n")
+
+
+def test_a_block_within_speaks_to_the_cluster_and_after_it_to_the_machine_again(cluster: Cluster) -> None:
+    def reachable() -> bool:
+        try:
+            socket.create_connection((API_ADDRESS, API_PORT), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+    own = Path("/proc/thread-self/ns/net").readlink()
+    with cluster.within():
+        assert reachable()
+        with ThreadPoolExecutor() as pool:
+            assert pool.submit(reachable).result(), "threads of the block too"
+    assert Path("/proc/thread-self/ns/net").readlink() == own
 
 
 def test_kubectl_is_the_clusters_own_version(cluster: Cluster) -> None:
