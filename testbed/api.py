@@ -56,5 +56,5 @@ class Api:
                 connection.close()
 
 
-def _is_ready(status: "dict[str, list[dict[str, str]]]") -> bool:
+def _is_ready(status: dict[str, list[dict[str, str]]]) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in status.get("conditions", []))

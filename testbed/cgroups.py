@@ -83,9 +83,10 @@ class Groups:
         wait_for(ended, what=f"the end of all processes of {self.name}", limit=limit, pause=0.02)
 
     def remove(self, *, limit: float = 10) -> None:
-        """Remove the tree; a group that has just lost its last process may be busy for a moment."""
+        """Remove the tree; a group is busy for a moment after its last process, or gets one that was on its way in."""
 
         def removed() -> bool:
+            send(signal.SIGKILL, self.pids())
             for top in self.left():
                 _remove_tree(top)
             return not self.left()

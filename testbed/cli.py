@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 failed; 2 usage; 69 a cluster cannot run here. `exec` has 
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from testbed.stop import down, leftovers
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command; its exit code."""
     options = _parser().parse_args(words)
+    # Ended politely, as by a cancelled CI job, is interrupted: a start takes down what it has begun.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     places = default_places(options.name)
     command: Callable[[Places, argparse.Namespace], int] = options.command
     try:

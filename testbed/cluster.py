@@ -22,6 +22,27 @@ _KUBECTL_LIMIT = 120
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """Something that became true so many seconds after a start began."""
+
+    what: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.what} after {self.seconds:.1f} s"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One call to the API server: who did what, and the status of the answer."""
+
+    user: str
+    verb: str
+    path: str
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cluster:
     """A cluster whose namespaces are all there."""
 
@@ -34,7 +55,7 @@ class Cluster:
         return [node for node in map(Node, range(1, MAX_NODES + 1)) if node.name in self.spaces]
 
     @property
-    def marks(self) -> "list[Mark]":
+    def marks(self) -> list[Mark]:
         """What became true when, at the start."""
         lines = self.places.ready.read_text().splitlines()
         return [Mark(what=what, seconds=float(seconds)) for seconds, _, what in (line.partition(" ") for line in lines)]
@@ -70,7 +91,7 @@ class Cluster:
         """The command line that runs `words` inside the cluster's network, with its names and addresses."""
         client = self.space(at).as_client(words, resolv_conf=self.places.resolv_conf)
         # In a control group of the cluster, so that `down` ends it with the rest.
-        return ["sh", "-c", 'echo $$ >"$0"; exec "$@"', str(self.groups.marker(CLIENTS)), *client]
+        return ["sh", "-ec", 'echo $$ >"$0"; exec "$@"', str(self.groups.marker(CLIENTS)), *client]
 
     def environment(self) -> dict[str, str]:
         """For a command inside: this one's, with the cluster's kubeconfig and its own kubectl and helms first."""
@@ -84,7 +105,7 @@ class Cluster:
         at: str = CONTROL_PLANE,
         stdin: str | None = None,
         limit: float = 60,
-    ) -> "subprocess.CompletedProcess[str]":
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command inside and wait for it, `limit` seconds at most; its exit code is the caller's to judge."""
         return subprocess.run(
             self.command(words, at=at),
@@ -109,31 +130,10 @@ class Cluster:
         """Push an OCI archive to the registry, under the name it carries unless told; the name."""
         return images.load(archive, self.registry, name=name)
 
-    def audited(self) -> list["AuditEntry"]:
+    def audited(self) -> list[AuditEntry]:
         """Every call to the API server since the start, in the order they ended."""
         with self.places.audit_log.open() as lines:
             return [_parse_entry(line) for line in lines if line.endswith("\n")]
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Something that became true so many seconds after a start began."""
-
-    what: str
-    seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.what} after {self.seconds:.1f} s"
-
-
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
-    """One call to the API server: who did what, and the status of the answer."""
-
-    user: str
-    verb: str
-    path: str
-    status: int
 
 
 def find(places: Places) -> Cluster | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from testbed.cgroups import Groups
 from testbed.errors import TestbedError
-from testbed.processes import argv, send, start_time, state, wait_for
+from testbed.processes import called, send, start_time, state, wait_for
 from testbed.spaces import Space, start
 
 LOG_LINES = 6
@@ -47,7 +47,7 @@ class Launcher:
 
 def find(groups: Groups, *, space: str, program: str) -> list[int]:
     """The processes of a space that were started under this name."""
-    return [pid for pid in groups.pids(space, "sys") if _called(pid) == program]
+    return [pid for pid in groups.pids(space, "sys") if Path(called(pid)).name == program]
 
 
 def freeze(pids: Sequence[int]) -> None:
@@ -68,10 +68,3 @@ def tail(log: Path, lines: int = LOG_LINES) -> str:
     except FileNotFoundError:
         return "  (no log)"
     return "\n".join(f"  {line[:300]}" for line in text.strip().splitlines()[-lines:]) or "  (empty)"
-
-
-def _called(pid: int) -> str:
-    words = argv(pid)
-    if not words:
-        return ""
-    return Path(words[0]).name

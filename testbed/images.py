@@ -6,15 +6,17 @@ Compressing 76 MB costs four seconds; pushing the compressed file costs a quarte
 import tempfile
 from pathlib import Path
 
+from testbed.debian import Tell
 from testbed.oci import LayerWriter, Settings, make_image, read_archive, write_archive, write_layer
 from testbed.registry import Registry, parse_name
 
 
-def program_archive(program: Path) -> Path:
+def program_archive(program: Path, *, tell: Tell) -> Path:
     """An OCI archive, beside the program, of an image that holds nothing but this static program."""
     archive = program.with_suffix(".oci.tar")
     if archive.exists():
         return archive
+    tell(f"making the image of {program.name}, once")
 
     def fill(layer: LayerWriter) -> None:
         layer.accounts()

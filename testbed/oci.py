@@ -172,7 +172,7 @@ def write_archive(image: Image, path: Path, *, name: str) -> None:
     unfinished.rename(path)
 
 
-def read_archive(path: Path, folder: Path) -> "tuple[str, Image]":
+def read_archive(path: Path, folder: Path) -> tuple[str, Image]:
     """The name and the image of an OCI archive, its blobs unpacked into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path) as archive:
@@ -198,7 +198,7 @@ def blob_of(path: Path) -> Blob:
     return Blob(digest=f"sha256:{digest.hexdigest()}", size=path.stat().st_size, path=path)
 
 
-def _config(layers: Sequence[Layer], settings: Settings) -> "dict[str, object]":
+def _config(layers: Sequence[Layer], settings: Settings) -> dict[str, object]:
     start = {
         "Entrypoint": list(settings.entrypoint),
         "Env": [f"{key}={value}" for key, value in settings.env.items()],
@@ -215,11 +215,11 @@ def _config(layers: Sequence[Layer], settings: Settings) -> "dict[str, object]":
     }
 
 
-def _descriptor(kind: str, blob: Blob) -> "dict[str, object]":
+def _descriptor(kind: str, blob: Blob) -> dict[str, object]:
     return {"mediaType": kind, "digest": blob.digest, "size": blob.size}
 
 
-def _write_json(folder: Path, content: "dict[str, object]") -> Blob:
+def _write_json(folder: Path, content: dict[str, object]) -> Blob:
     unfinished = folder / "unfinished"
     unfinished.write_text(json.dumps(content))
     return _named_by_digest(unfinished)

@@ -63,12 +63,9 @@ def argv(pid: int) -> list[str]:
     return raw.decode(errors="replace").rstrip("\0").split("\0")
 
 
-def parent(pid: int) -> int:
-    """The parent's id, 0 when the process is gone."""
-    fields = _stat(pid)
-    if not fields:
-        return 0
-    return int(fields[1])
+def called(pid: int) -> str:
+    """The name under which the process was started; empty for a zombie, a kernel thread or no process."""
+    return next(iter(argv(pid)), "")
 
 
 def all_pids() -> Iterator[int]:

@@ -150,7 +150,7 @@ def go_version() -> str:
     return run(["go", "version"], env={**os.environ, "GOTOOLCHAIN": "local"}).strip()
 
 
-def _follow(process: "subprocess.Popen[bytes]", *, recipe: Recipe, log: Path, tell: Tell) -> int:
+def _follow(process: subprocess.Popen[bytes], *, recipe: Recipe, log: Path, tell: Tell) -> int:
     """Wait for a build, telling how far it is; the exit code. A build never outlives the one who waits for it."""
     began = time.monotonic()
     try:

@@ -39,6 +39,13 @@ def parse_name(text: str) -> Name:
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Registry:
     """The registry of a running cluster, spoken to from inside the control plane's network."""
 
@@ -99,14 +106,14 @@ class Registry:
 
     def _expect(
         self, status: int, method: str, target: str, *, body: Body = None, kind: str = "", accept: str = "*/*"
-    ) -> "_Answer":
+    ) -> _Answer:
         answer = self._ask(method, target, body=body, kind=kind, accept=accept)
         if answer.status != status:
             excerpt = answer.body[:200].decode(errors="replace")
             raise TestbedError(f"registry: {method} {target.partition('?')[0]}: {answer.status} {excerpt}")
         return answer
 
-    def _ask(self, method: str, target: str, *, body: Body = None, kind: str = "", accept: str = "*/*") -> "_Answer":
+    def _ask(self, method: str, target: str, *, body: Body = None, kind: str = "", accept: str = "*/*") -> _Answer:
         connection = http.client.HTTPConnection(API_ADDRESS, REGISTRY_PORT, timeout=60)
         connection.sock = connect(self.space, API_ADDRESS, REGISTRY_PORT, limit=5)
         headers = {"Accept": accept}
@@ -120,20 +127,13 @@ class Registry:
             connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
 def _send(
     connection: http.client.HTTPConnection,
     method: str,
     target: str,
     *,
     body: Body,
-    headers: "dict[str, str]",
+    headers: dict[str, str],
 ) -> None:
     if not isinstance(body, Path):
         connection.request(method, target, body=body or b"", headers=headers)

@@ -9,7 +9,7 @@ import ctypes
 import os
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,8 @@ _KERNEL_SETTINGS = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
-# Processes join their control group before they become the program, so that none ever runs outside it.
+# Processes join their control group before they become the program, so that none ever runs outside it;
+# where the group has just been removed, they end instead.
 _JOIN = 'for file in $0; do echo $$ >"$file"; done; exec "$@"'
 
 
@@ -118,7 +119,7 @@ def start(
     output = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     return os.posix_spawn(
         "/bin/sh",
-        ["sh", "-c", _JOIN, entries, *map(str, command)],
+        ["sh", "-ec", _JOIN, entries, *map(str, command)],
         os.environ if env is None else env,
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -166,7 +167,7 @@ def within_network(space: Space) -> Iterator[None]:
             _enter(before.fileno())
 
 
-def inside_networks(networks: Sequence[str]) -> list[int]:
+def inside_networks(networks: Collection[str]) -> list[int]:
     """Processes whose network namespace is one of these, however they came into it."""
     return [pid for pid in all_pids() if _network_of(pid) in networks]
 

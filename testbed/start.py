@@ -4,11 +4,9 @@ Two starts at once become one after the other, and the second finds the first on
 takes down what it had started, and says why with the last lines of the log that knows.
 """
 
-import contextlib
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,11 +19,12 @@ from testbed.daemons import Daemon, Launcher, tail
 from testbed.debian import Tell
 from testbed.errors import TestbedError
 from testbed.host import check_host, layers_by_overlay
+from testbed.locks import exclusive
 from testbed.places import CONTROL_PLANE, DNS_ADDRESS, MAX_NODES, Node, Places
 from testbed.processes import wait_for
 from testbed.programs import Programs
 from testbed.spaces import Space, hold, hold_client, save
-from testbed.stop import down
+from testbed.stop import clear
 
 MANIFESTS = Path(__file__).parent / "manifests"
 _SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
@@ -59,8 +58,7 @@ class Wish:
 def prepare(places: Places, wish: Wish, *, tell: Tell) -> None:
     """Download and build what `up` would, and start nothing. Raises Unavailable or TestbedError."""
     check_host()
-    places.cache.mkdir(parents=True, exist_ok=True)
-    with _locked(places.lock):
+    with exclusive(places.lock):
         _gather(places, wish, tell=tell)
 
 
@@ -69,14 +67,13 @@ def up(places: Places, wish: Wish, *, tell: Tell) -> Cluster:
     if not 1 <= wish.nodes <= MAX_NODES:
         raise TestbedError(f"{wish.nodes} nodes: a cluster has 1 to {MAX_NODES}")
     check_host()
-    places.cache.mkdir(parents=True, exist_ok=True)
-    with _locked(places.lock):
+    with exclusive(places.lock):
         running = _whole(places)
         if running is not None:
             tell(f"the cluster is up already, with {len(running.nodes)} nodes")
             return running
         materials = _gather(places, wish, tell=tell)
-        down(places, tell=_silent)
+        clear(places)
         return _start(places, wish, materials, tell=tell)
 
 
@@ -160,7 +157,7 @@ def _gather(places: Places, wish: Wish, *, tell: Tell) -> _Materials:
     root = debian.node_programs(into=places.cache / "debian", tell=tell)
     programs = Programs(places.cache).need(wish.programs(), tell=tell)
     shipped = [name for name in _SHIPPED if name in programs]
-    archives = {name: images.program_archive(programs[name]) for name in shipped}
+    archives = {name: images.program_archive(programs[name], tell=tell) for name in shipped}
     return _Materials(programs=programs, archives=archives, debian=root)
 
 
@@ -174,7 +171,7 @@ def _start(places: Places, wish: Wish, materials: _Materials, *, tell: Tell) -> 
         _wait_until_usable(start)
         write_marks(places, start.marks)
     except BaseException:
-        down(places, tell=_silent)
+        clear(places)
         raise
     return start.cluster
 
@@ -284,14 +281,3 @@ def _whole(places: Places) -> Cluster | None:
     if len(cluster.spaces) < len(list(places.spaces.iterdir())) or not cluster.api.ready():
         return None
     return cluster
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    with file.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-
-
-def _silent(line: str) -> None:
-    """For steps that a person need not hear of."""

@@ -12,28 +12,35 @@ from pathlib import Path
 from testbed.cgroups import Groups
 from testbed.debian import Tell
 from testbed.errors import TestbedError
+from testbed.locks import exclusive
 from testbed.places import Places
-from testbed.processes import PROC, all_pids, argv, send, wait_for
+from testbed.processes import PROC, all_pids, argv, called, send, wait_for
 from testbed.spaces import inside_networks, load
 
 
 def down(places: Places, *, tell: Tell) -> None:
-    """End and remove everything of the cluster. Raises TestbedError when something is left."""
-    if not leftovers(places):
-        tell("the cluster is down already")
-        return
+    """End and remove everything of the cluster, after a start that is on its way. Raises TestbedError."""
+    with exclusive(places.lock):
+        if not leftovers(places):
+            tell("the cluster is down already")
+            return
+        clear(places)
+        tell("the cluster is down, and nothing of it is left")
+
+
+def clear(places: Places) -> None:
+    """What `down` does, for whoever holds the lock already. Raises TestbedError when something is left."""
     _end_processes(places)
     Groups(places.cgroup).remove()
     _remove_state(places)
     left = leftovers(places)
     if left:
         raise TestbedError("the cluster is not quite down; left: " + ", ".join(left))
-    tell("the cluster is down, and nothing of it is left")
 
 
 def leftovers(places: Places) -> list[str]:
     """Processes, mounts, control groups and folders of the cluster, each in a few words."""
-    found = [f"process {pid} ({argv(pid)[0]})" for pid in _processes_of(places)]
+    found = [f"process {pid} ({called(pid)})" for pid in _processes_of(places)]
     found += [f"mount {point}" for point in _mounts_of(places)]
     found += [f"control group {group}" for group in Groups(places.cgroup).left()]
     if places.state.exists():
@@ -43,7 +50,7 @@ def leftovers(places: Places) -> list[str]:
 
 def _end_processes(places: Places) -> None:
     # A network's identity is given out again once nobody is in it: only those of living spaces are ours for certain.
-    networks = [space.network for space in load(places.spaces).values()]
+    networks = {space.network for space in load(places.spaces).values()} - {""}
     strangers = [pid for pid in inside_networks(networks) if pid != os.getpid()]
     Groups(places.cgroup).kill()
     send(signal.SIGKILL, strangers)
@@ -68,10 +75,9 @@ def _remove_state(places: Places) -> None:
 
 def _processes_of(places: Places) -> list[int]:
     """Those in its control groups, and servers that run from its folder. A zombie has no command line."""
-    marks = (f"{places.state}/",)
     members = set(Groups(places.cgroup).pids())
-    named = {pid for pid in all_pids() if pid != os.getpid() and argv(pid)[:1] and argv(pid)[0].startswith(marks)}
-    return sorted(pid for pid in members | named if argv(pid))
+    named = {pid for pid in all_pids() if called(pid).startswith(f"{places.state}/")}
+    return sorted(pid for pid in members | (named - {os.getpid()}) if argv(pid))
 
 
 def _mounts_of(places: Places) -> list[str]:

@@ -160,7 +160,7 @@ def _kubelet_flags(places: Places, node: Node) -> list[str]:
     ]
 
 
-def _kubelet(places: Places, node: Node) -> "dict[str, object]":
+def _kubelet(places: Places, node: Node) -> dict[str, object]:
     home = places.of(node.name)
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -190,7 +190,7 @@ def _kubelet(places: Places, node: Node) -> "dict[str, object]":
     }
 
 
-def _kube_proxy(places: Places, node: Node) -> "dict[str, object]":
+def _kube_proxy(places: Places, node: Node) -> dict[str, object]:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.places import default_places
-from testbed.processes import all_pids, argv
+from testbed.processes import all_pids
 
 from testbed import debian
 
@@ -64,9 +64,8 @@ def take() -> Census:
 def _cluster_programs() -> frozenset[str]:
     """Servers, first processes and shims: whatever runs from the cache or from a cluster's folder."""
     marks = ("kubernetes-testbed", "containerd", "/pause", "/coredns", "/prometheus", "nsenter", "docker-registry")
-    return frozenset(
-        f"{pid} {argv(pid)[0]}" for pid in all_pids() if any(mark in " ".join(argv(pid)[:1]) for mark in marks)
-    )
+    names = {pid: called(pid) for pid in all_pids()}
+    return frozenset(f"{pid} {name}" for pid, name in names.items() if any(mark in name for mark in marks))
 
 
 def _namespaces() -> frozenset[str]:

@@ -41,7 +41,7 @@ def expect_nothing_left(places: Places, *, before: census.Census) -> None:
         pytest.fail("left: " + "; ".join(census.take().only_here(before)))
 
 
-def begin(*words: str, places: Places) -> "subprocess.Popen[bytes]":
+def begin(*words: str, places: Places) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "testbed", "--name", places.name, *words]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -98,6 +98,15 @@ def test_nothing_is_left_of_a_start_that_was_killed(places: Places, after: float
     process.kill()
     process.wait()
     down(places, tell=tell)
+    expect_nothing_left(places, before=before)
+
+
+def test_a_start_that_is_ended_politely_cleans_up_itself(places: Places) -> None:
+    before = census.take()
+    process = begin("up", "--without-prometheus", places=places)
+    wait_for(lambda: (places.logs / "n1.kubelet.log").exists(), what="the first kubelet", limit=30, pause=0.005)
+    process.terminate()
+    assert process.wait(timeout=30) == 130
     expect_nothing_left(places, before=before)
 
 

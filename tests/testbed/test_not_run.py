@@ -22,12 +22,12 @@ pytestmark = [
 ]
 
 
-def run(words: Sequence[str | Path], *, required: str = "") -> "subprocess.CompletedProcess[str]":
+def run(words: Sequence[str | Path], *, required: str = "") -> subprocess.CompletedProcess[str]:
     env = {**os.environ, "REQUIRE_CLUSTER": required}
     return subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
-def expect_one_sentence(done: "subprocess.CompletedProcess[str]", *, saying: str) -> None:
+def expect_one_sentence(done: subprocess.CompletedProcess[str], *, saying: str) -> None:
     assert done.returncode == 69
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
