@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.places import default_places
-from testbed.processes import all_pids
+from testbed.processes import all_pids, called
 
 from testbed import debian
 
