@@ -163,13 +163,15 @@ class Platform(Protocol):
     def stage(self, want: SlotSpec, *, grip: Grip, until: Instant) -> None:
         """Make the slot what the spec says; what ran there is ended first, by needs. Returns when it was asked for.
 
-        Raises LostLock.
+        No request falls back to the slot from then on. Raises LostLock, and Held when users are on the slot: it is not
+        touched then.
         """
 
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """Write the routes in this order, each only from the version that was judged. Stops at the first that fails.
 
-        Returns one result for each write tried. Raises LostLock before the first write.
+        Returns one result for each write tried. Raises LostLock before the first write; a lock that is lost later ends
+        the results.
         """
 
     def protect(self, cover: Cover, *, grip: Grip, until: Instant) -> None:
@@ -182,7 +184,10 @@ class Platform(Protocol):
         """Fetch what explains the cause."""
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
-        """End the slot's services in this order: each drained and gone before the next. Raises LostLock."""
+        """End the slot's services in this order: each drained and gone before the next.
+
+        Raises LostLock, and Held when users are on the slot.
+        """
 
 
 class Journal(Protocol):

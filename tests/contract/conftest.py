@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.contract.bench import let_go
 from tests.contract.fake_bench import FakeBench
+from tests.contract.local_bench import local_bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,15 +23,14 @@ def fake() -> Iterator[FakeBench]:
     yield FakeBench()
 
 
-BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {"fake": fake}
+BENCHES: dict[str, Callable[[], AbstractContextManager[Bench]]] = {"fake": fake, "local": local_bench}
 """By name. A real platform's entry carries a mark: ``pytest.param`` is made of it in ``bench``."""
 
-MARKS: dict[str, pytest.MarkDecorator] = {"local": pytest.mark.local}
+MARKS: dict[str, tuple[pytest.MarkDecorator, ...]] = {"local": (pytest.mark.local, pytest.mark.slow)}
 
 
 def _param(name: str) -> object:
-    marks = [MARKS[name]] if name in MARKS else []
-    return pytest.param(name, marks=marks)
+    return pytest.param(name, marks=MARKS.get(name, ()))
 
 
 @pytest.fixture(params=[_param(name) for name in BENCHES])

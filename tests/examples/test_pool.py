@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import chain, cycle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,10 +24,10 @@ LIMIT = 10.0
 
 
 class Script:
-    """A server that answers each request with the next of its lines, byte by byte as written; None closes."""
+    """A server that answers each request with the next of its answers as written, then with ``repeat``; None closes."""
 
-    def __init__(self, *answers: bytes | None) -> None:
-        self._answers = list(answers)
+    def __init__(self, *answers: bytes | None, repeat: bytes | None = None) -> None:
+        self._answers = chain(answers, cycle([repeat]))
         self.requests: list[int] = []
         """For each request the number of the connection it came on."""
         self.connections = 0
@@ -48,7 +49,7 @@ class Script:
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> bool:
         await reader.readuntil(b"\r\n\r\n")
         self.requests.append(number)
-        answer = self._answers.pop(0)
+        answer = next(self._answers)
         if answer is None:
             return False
         writer.write(answer)
@@ -220,6 +221,26 @@ def test_requests_at_the_same_time_have_connections_of_their_own_up_to_the_limit
     run(script, test, most=3)
     assert sorted(script.requests[:3]) == [1, 2, 3]
     assert script.connections == 3
+
+
+def test_connections_that_are_no_longer_needed_are_let_go() -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
+
+    async def test(script: Script) -> None:
+        pool = Pool("127.0.0.1", script.port, idle_seconds=0.05)
+        replies = [await pool.send(GET) for _ in range(3)]
+        script.say(b"ok")
+        assert [await reply.whole() for reply in replies] == [b"ok"] * 3
+        assert pool.open == 3
+        while pool.open > 1:
+            assert await ask(pool) == b"ok"
+        pool.close()
+
+    async def body() -> None:
+        async with asyncio.timeout(LIMIT), serving(Script(head, head, head, repeat=OK)) as script:
+            await test(script)
+
+    asyncio.run(body())
 
 
 def test_a_backend_that_is_not_there_is_told() -> None:

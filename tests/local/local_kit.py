@@ -1,7 +1,8 @@
 """A small stack of real processes for the tests of the local platform, and its certain end.
 
 Two services, each a server of the standard library: a gateway that needs a backend. What a version does wrong is in the
-file ``behaviour`` of its image. On SIGTERM the server serves on for a moment, asks clients to leave, and goes.
+file ``behaviour`` of its image. On SIGTERM the server serves on for a moment, asks clients to leave, and goes; a
+``hasty`` one goes at once.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.routing import Move
-from bluegreen.domain.stack import Instant, Need, Probe, Probes, Service, Slot, Stack, after
+from bluegreen.domain.stack import Instant, MetricNames, Need, Probe, Probes, Service, Slot, Stack, after
 from bluegreen.platforms.local import envoy_run, processes
 from bluegreen.platforms.local.control import Asked, Up, down, up
 from bluegreen.platforms.local.layout import Layout
@@ -48,6 +49,18 @@ from pathlib import Path
 
 behaviour = Path("behaviour").read_text().split()
 leaving = threading.Event()
+counting = threading.Lock()
+answers = {{}}
+NOT_USERS = {{"/ready", "/healthz", "/live", "/metrics"}}
+
+
+def metrics():
+    with counting:
+        total = sum(answers.values())
+        lines = [f'demo_requests_total{{{{status="{{status}}"}}}} {{count}}' for status, count in answers.items()]
+    lines = ["# TYPE demo_requests_total counter", *lines, "# TYPE demo_overhead_ms histogram"]
+    lines += [f'demo_overhead_ms_bucket{{{{le="{{edge}}"}}}} {{total}}' for edge in ("10.0", "+Inf")]
+    return "\\n".join([*lines, f"demo_overhead_ms_count {{total}}", "demo_overhead_ms_sum 0", ""])
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -62,8 +75,11 @@ class Handler(BaseHTTPRequestHandler):
             status = 500
         if self.path == "/environment":
             body = "\\n".join(f"{{name}}={{value}}" for name, value in os.environ.items())
-        if self.path == "/slow":
-            time.sleep(1)
+        if self.path == "/metrics":
+            body = metrics()
+        if self.path not in NOT_USERS:
+            with counting:
+                answers[status] = answers.get(status, 0) + 1
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         if leaving.is_set():
@@ -78,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def leave(*_):
     leaving.set()
-    threading.Timer(0.7, server.shutdown).start()
+    threading.Timer(0.0 if "hasty" in behaviour else 0.7, server.shutdown).start()
 
 
 class Server(ThreadingHTTPServer):
@@ -132,6 +148,7 @@ def stack(*, replicas: int = 2, settings: Mapping[str, str] | None = None) -> St
         probes=probes(),
         replicas=replicas,
         needs=(Need(service=BACKEND, variable="BACKEND_URL"),),
+        metrics=MetricNames(requests="demo_requests_total", overhead="demo_overhead_ms"),
         grace=5,
     )
     return Stack(name="demo", services=(backend, gateway))

@@ -32,7 +32,7 @@ from tests.local.local_kit import (
 
 from bluegreen.domain.errors import HeldBy, NotStarted, PlatformError, ReleaseFailed, UsageError
 from bluegreen.platforms.local import envoy_run, processes
-from bluegreen.platforms.local.addresses import bindable
+from bluegreen.platforms.local.addresses import Ports, bindable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,6 +223,27 @@ def test_a_port_that_is_taken_is_named_with_who_holds_it(fresh: Local) -> None:
     if sys.platform == "linux":
         assert f"(pid {os.getpid()})" in str(refused.value)
     assert fresh.processes() == []
+
+
+def test_chosen_ports_are_remembered_and_given_ones_are_used(fresh: Local) -> None:
+    first = fresh.up().fronts
+    fresh.down()
+    fresh.ports.clear()
+    assert fresh.up().fronts == first
+
+    fresh.ports = {GATEWAY: Ports(set()).choose()}
+    with pytest.raises(UsageError, match=f"{GATEWAY} is served on port {first[1].public_port} already"):
+        fresh.up()
+    fresh.down()
+    assert fresh.up().fronts[1].public_port == fresh.ports[GATEWAY]
+
+
+def test_one_port_for_two_services_is_refused(fresh: Local) -> None:
+    port = Ports(set()).choose()
+    fresh.ports = {BACKEND: port, GATEWAY: port}
+
+    with pytest.raises(UsageError, match=f"{BACKEND} and {GATEWAY} both want port {port}"):
+        fresh.up()
 
 
 def test_a_missing_image_is_told_before_anything_is_started(fresh: Local) -> None:

@@ -23,22 +23,35 @@ pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
 RECOVERY_LIMIT = 30.0
 
 
-def processes(stack: LocalStack, *words: str) -> list[int]:
-    """The processes of this stack whose command line, environment or log holds all these words."""
-    found = []
-    for process in psutil.process_iter(["pid", "cmdline"]):
-        line = " ".join(process.info["cmdline"] or ())
-        if str(stack.folder) in _all_of(process, line) and all(word in _all_of(process, line) for word in words):
-            found.append(process.pid)
-    return found
+def processes(stack: LocalStack, word: str = "", *, environment: str = "") -> list[int]:
+    """The processes of this stack, by a word of their command line and a setting of their environment."""
+    found = [(process, _line(process), _settings(process)) for process in psutil.process_iter()]
+    return [
+        process.pid
+        for process, line, settings in found
+        if str(stack.folder) in f"{line} {settings} {_folder(process)}" and word in line and environment in settings
+    ]
 
 
-def _all_of(process: psutil.Process, line: str) -> str:
+def _line(process: psutil.Process) -> str:
     try:
-        environment = " ".join(f"{name}={value}" for name, value in process.environ().items())
-        return f"{line} {environment} {process.cwd()}"
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return line
+        return ""
+
+
+def _settings(process: psutil.Process) -> str:
+    try:
+        return " ".join(f"{name}={value}" for name, value in process.environ().items())
+    except psutil.Error:
+        return ""
+
+
+def _folder(process: psutil.Process) -> str:
+    try:
+        return process.cwd()
+    except psutil.Error:
+        return ""
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, limit: float = RECOVERY_LIMIT) -> float:
@@ -51,7 +64,7 @@ def wait_until(condition: Callable[[], bool], *, what: str, limit: float = RECOV
 
 
 def replicas(stack: LocalStack, slot: str, service: str = "gateway") -> list[int]:
-    return processes(stack, f"SLOT={slot}", f"alfred.{service}")
+    return processes(stack, f"alfred.{service}", environment=f"SLOT={slot}")
 
 
 def all_ready(stack: LocalStack) -> bool:
@@ -99,7 +112,7 @@ def test_envoy_killed_comes_back_by_itself_on_the_same_slot(stack: LocalStack, s
 def test_supervisord_killed_users_notice_nothing_and_up_mends_it(stack: LocalStack, start_load: StartLoad) -> None:
     load = start_load(stack)
     time.sleep(SETTLE)
-    kill(processes(stack, "supervisord"))
+    kill(processes(stack, "supervisor.supervisord"))
     time.sleep(1)
     stack.must("up", "--app", str(stack.app))
     assert all_ready(stack)
@@ -149,7 +162,7 @@ def test_everything_killed_up_brings_back_the_slot_that_was_active(stack: LocalS
     stack.image("v2")
     stack.deploy("v2", "--validation-time", "0")
     assert stack.status()["serving"] == "green"
-    kill(processes(stack, str(stack.state)) + replicas(stack, "blue") + replicas(stack, "green"))
+    kill(processes(stack))
     stack.must("up", "--app", str(stack.app))
     assert stack.status()["serving"] == "green"
     assert all_ready(stack)
@@ -158,6 +171,6 @@ def test_everything_killed_up_brings_back_the_slot_that_was_active(stack: LocalS
 def test_down_leaves_nothing_behind(stack: LocalStack) -> None:
     shared = set(Path("/dev/shm").glob("envoy*"))
     stack.must("down", "--purge")
-    assert processes(stack, "") == []
+    assert processes(stack) == []
     assert not stack.state.exists()
     assert not {path for path in Path("/dev/shm").glob("envoy*") if path not in shared}

@@ -192,11 +192,12 @@ class Line(asyncio.Protocol):
 class Pool:
     """All lines to one server."""
 
-    def __init__(self, host: str, port: int, *, most: int = MOST) -> None:
-        """Connects to nothing yet; ``most`` connections are open at a time."""
+    def __init__(self, host: str, port: int, *, most: int = MOST, idle_seconds: float = IDLE_SECONDS) -> None:
+        """Connects to nothing yet; ``most`` connections are open at a time, unused ones for ``idle_seconds``."""
         self._host = host
         self._port = port
         self._most = most
+        self._idle_seconds = idle_seconds
         self._lines: set[Line] = set()
         self._idle: dict[Line, None] = {}
         """In the order in which they became free."""
@@ -239,7 +240,7 @@ class Pool:
         line.idle_since = asyncio.get_running_loop().time()
         self._idle[line] = None
         longest = next(iter(self._idle))
-        if line.idle_since - longest.idle_since > IDLE_SECONDS:
+        if line.idle_since - longest.idle_since > self._idle_seconds:
             longest.hang_up()
 
     async def _take(self) -> Line:

@@ -154,10 +154,8 @@ class Agent:
         return life
 
     def _service(self, record: Record, replica: Replica) -> Service:
-        slot = record.slot(replica.slot)
-        specs = slot.spec.workloads if slot is not None else ()
-        template = next(spec.template for spec in specs if spec.service == replica.service)
-        return with_template(record.stack.service(replica.service), template, sealed=self._store.sealed())
+        spec = record.spec_of(replica.slot, replica.service)
+        return with_template(record.stack.service(replica.service), spec.template, sealed=self._store.sealed())
 
     def _remember(self, life: Life) -> None:
         """Go on where the agent before this one was killed."""
@@ -314,11 +312,11 @@ class Agent:
 
     def _image_problem(self, life: Life) -> str:
         record = self._store.record()
-        slot = record.slot(life.replica.slot)
-        for spec in slot.spec.workloads if slot is not None else ():
-            if spec.service == life.replica.service:
-                return images.problem(record.images, spec.image, command=life.service.command)
-        return ""
+        try:
+            image = record.spec_of(life.replica.slot, life.replica.service).image
+        except KeyError:
+            return ""  # the slot was ended, or staged with other services, since the last tick
+        return images.problem(record.images, image, command=life.service.command)
 
     def _tell(self, writer: asyncio.StreamWriter, line: bytes) -> None:
         """A listener that does not read is let go: it must not make the agent grow."""

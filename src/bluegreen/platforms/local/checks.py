@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.local.envoy import SLOT_HEADER
+from bluegreen.platforms.local.fanout import results
 from bluegreen.ports import CheckResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bluegreen.domain.stack import HttpCheck, Seconds
-    from bluegreen.ports import Check
+    from bluegreen.domain.stack import HttpCheck, Instant, Seconds
+    from bluegreen.ports import Check, Clock
 
 _BODY_LIMIT = 1024 * 1024
 _QUOTED = 80
@@ -30,19 +31,13 @@ class Request:
     why: str = ""
 
 
-def run(requests: Sequence[Request], *, timeout: Seconds) -> tuple[CheckResult, ...]:
+def run(requests: Sequence[Request], *, clock: Clock, until: Instant) -> tuple[CheckResult, ...]:
     """Make them all at once; in the order given. Never raises."""
-    results: dict[int, CheckResult] = {}
-
-    def one(place: int, request: Request) -> None:
-        results[place] = _made(request, timeout=min(timeout, request.check.check.timeout))
-
-    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(requests)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return tuple(results[place] for place in range(len(requests)))
+    limit = until - clock.now()
+    tasks = [partial(_made, request, timeout=min(limit, request.check.check.timeout)) for request in requests]
+    found = results(tasks, clock=clock, until=until)
+    late = f"no answer within {limit:.1f} s"
+    return tuple(result or _unreachable(request, late) for request, result in zip(requests, found, strict=True))
 
 
 def _made(request: Request, *, timeout: Seconds) -> CheckResult:

@@ -20,10 +20,10 @@ from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.stack import Instant, Slot, after
 from bluegreen.platforms.local import envoy_run, images, processes
-from bluegreen.platforms.local.addresses import Ports, bindable, holder
+from bluegreen.platforms.local.addresses import bindable
 from bluegreen.platforms.local.dataplane import DataPlane
-from bluegreen.platforms.local.envoy import Front
 from bluegreen.platforms.local.fence import FenceFile
+from bluegreen.platforms.local.fronts import chosen, kept, taken, wanted_ports
 from bluegreen.platforms.local.lock import LocalLock
 from bluegreen.platforms.local.orphans import Orphans
 from bluegreen.platforms.local.platform import LocalPlatform
@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Seconds, Stack
     from bluegreen.platforms.local.dataplane import PlaneCounters
+    from bluegreen.platforms.local.envoy import Front
     from bluegreen.platforms.local.layout import Layout
     from bluegreen.platforms.local.processes import Process
-    from bluegreen.platforms.local.store import Store
+    from bluegreen.platforms.local.store import Record, Store
     from bluegreen.ports import Clock, Grip
 
 _TICK = 0.05
@@ -56,7 +57,7 @@ _FIRST = Slot.BLUE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What ``up`` is asked for. ``ports``: public ports by service, 0 for any free one; others as the stack says."""
+    """What ``up`` is asked for. ``ports``: public ports by service, 0 for any free one; others as before."""
 
     stack: Stack
     images: Path
@@ -100,18 +101,18 @@ def _purpose(run: str, who: str) -> Purpose:
 
 def _record_stack(asked: Asked, *, layout: Layout, store: Store, clock: Clock) -> None:
     """Record the stack and its ports. A stack that runs keeps its ports."""
-    running = Supervisor(layout, clock=clock).answering() or bool(envoy_run.living(layout.state))
-    before: tuple[Front, ...] = ()
+    before: Record | None = None
     if store.has_stack():
-        before = store.record().fronts
-        _refuse_other_stack(asked.stack, store.record().stack, layout)
+        before = store.record()
+        _refuse_other_stack(asked.stack, before.stack, layout)
     else:
         _refuse_missing_images(asked)
-    if running:
-        _refuse_other_ports(asked, before)
-        fronts = before
+    running = Supervisor(layout, clock=clock).answering() or bool(envoy_run.living(layout.state))
+    wanted = wanted_ports(asked.stack, given=asked.ports, before=before)
+    if running and before is not None:
+        fronts = kept(before.fronts, wanted=wanted)
     else:
-        fronts = _fronts(asked, before)
+        fronts = chosen(asked.stack, wanted=wanted, before=before)
     store.write_stack(asked.stack, images=asked.images.absolute(), fronts=fronts)
 
 
@@ -137,57 +138,6 @@ def _refuse_missing_images(asked: Asked) -> None:
 
 def _image(text: str) -> ImageReference:
     return ImageReference.parse(text)
-
-
-def _refuse_other_ports(asked: Asked, fronts: Sequence[Front]) -> None:
-    for front in fronts:
-        wanted = asked.ports.get(front.service, front.public_port)
-        if wanted not in {0, front.public_port}:
-            raise UsageError(
-                f"{front.service} is served on port {front.public_port} already, not {wanted}",
-                mend="bluegreen down, then bluegreen up with the new port",
-            )
-
-
-def _fronts(asked: Asked, before: Sequence[Front]) -> tuple[Front, ...]:
-    """Public ports as given; the others as they were, where they are free, or any free ones."""
-    known = {front.service: front for front in before}
-    ports = Ports({asked.ports.get(service.name, service.port) for service in asked.stack.services} - {0})
-    return tuple(
-        Front(
-            service=service.name,
-            public_port=_public_port(asked.ports.get(service.name, service.port), service.name, known, ports),
-            preview_ports=tuple((slot, _preview_port(service.name, slot, known, ports)) for slot in Slot),
-            health_path=service.probes.readiness.path,
-        )
-        for service in asked.stack.services
-    )
-
-
-def _public_port(wanted: int, service: str, known: Mapping[str, Front], ports: Ports) -> int:
-    if wanted == 0:
-        return _remembered(known[service].public_port if service in known else None, ports)
-    if not bindable(wanted):
-        raise _port_taken(wanted, service)
-    return wanted
-
-
-def _preview_port(service: str, slot: Slot, known: Mapping[str, Front], ports: Ports) -> int:
-    return _remembered(dict(known[service].preview_ports)[slot] if service in known else None, ports)
-
-
-def _remembered(port: int | None, ports: Ports) -> int:
-    if port is not None and ports.claim(port):
-        return port
-    return ports.choose()
-
-
-def _port_taken(port: int, service: str) -> UsageError:
-    who = holder(port)
-    return UsageError(
-        f"port {port} of {service} is taken" + (f" by {who}" if who else ""),
-        mend=f"end that program, or give another port: --port {service}=0 takes any free one",
-    )
 
 
 # --- making it true ---------------------------------------------------------------------------------------------------
@@ -298,7 +248,7 @@ class _Start:
         for front in self._store.record().fronts:
             for port in (front.public_port, *(port for _, port in front.preview_ports)):
                 if not bindable(port):
-                    raise _port_taken(port, front.service)
+                    raise taken(port, front.service)
 
     def _choose_ports_anew(self, slot: Slot) -> None:
         """Ports that an orphan or a stranger holds are given up."""

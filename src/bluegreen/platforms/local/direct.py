@@ -6,45 +6,45 @@ This is what a rollback sees when agent and supervisord are dead: who answers, a
 from __future__ import annotations
 
 import socket
-import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.snapshot import Container, Pod, Running, Waiting
 from bluegreen.platforms.local.addresses import ADDRESS
+from bluegreen.platforms.local.fanout import results
 from bluegreen.platforms.local.probes import Answer
+
+_HEAD = 4096
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bluegreen.domain.stack import Probe, Seconds
+    from bluegreen.domain.stack import Instant, Probe, Seconds
     from bluegreen.platforms.local.store import Replica
     from bluegreen.platforms.local.tally import Count
+    from bluegreen.ports import Clock
 
 
-def look(replicas: Sequence[tuple[Replica, Probe]], *, timeout: Seconds, tally: Mapping[str, Count]) -> tuple[Pod, ...]:
-    """Ask each replica's readiness path, each for so long at most. ``tally``: what the agent had counted."""
-    answers: dict[str, Answer] = {}
-
-    def one(replica: Replica, probe: Probe) -> None:
-        answers[replica.program] = ask(replica.port, probe.path, timeout=min(timeout, probe.timeout))
-
-    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in replicas]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return tuple(_pod(replica, probe, answers[replica.program], tally.get(replica.pod)) for replica, probe in replicas)
+def look(
+    replicas: Sequence[tuple[Replica, Probe]], *, clock: Clock, until: Instant, tally: Mapping[str, Count]
+) -> tuple[Pod, ...]:
+    """Ask each replica's readiness path. ``tally``: what the agent had counted."""
+    limit = until - clock.now()
+    tasks = [partial(ask, replica.port, probe.path, timeout=min(limit, probe.timeout)) for replica, probe in replicas]
+    answers = results(tasks, clock=clock, until=until)
+    late = Answer(why=f"did not answer within {limit:.1f} s")
+    return tuple(
+        _pod(replica, probe, answer or late, tally.get(replica.pod))
+        for (replica, probe), answer in zip(replicas, answers, strict=True)
+    )
 
 
 def ask(port: int, path: str, *, timeout: Seconds) -> Answer:
     """One request, of which only the status counts. Never raises."""
-    request = (
-        f"GET {path} HTTP/1.1\r\nHost: {ADDRESS}:{port}\r\nUser-Agent: bluegreen-probe\r\nConnection: close\r\n\r\n"
-    )
     try:
         with socket.create_connection((ADDRESS, port), timeout=timeout) as connection:
-            connection.sendall(request.encode())
-            return status_of(connection.recv(4096))
+            connection.sendall(request_text(port, path))
+            return status_of(connection.recv(_HEAD))
     except TimeoutError:
         return Answer(why=f"did not answer within {timeout:g} s")
     except ConnectionRefusedError:

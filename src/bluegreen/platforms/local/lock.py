@@ -92,9 +92,7 @@ class LocalLock:
         return True
 
     def _written(self, purpose: Purpose) -> Grip:
-        from secrets import token_hex
-
-        grip = Grip(purpose=purpose, fence=token_hex(8))
+        grip = Grip(purpose=purpose, fence=os.urandom(8).hex())
         self._fence.write(Fence(id=grip.fence, by=described(purpose)))
         return grip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from bluegreen.platforms.local.programs import START_LINE
@@ -52,6 +51,8 @@ def bound_all(folder: Path, *, limit: int = LIMIT) -> None:
     for path in folder.glob("*.log"):
         try:
             if path.name != "supervisord.log" and path.stat().st_size > limit:
+                import shutil
+
                 shutil.copyfile(path, path.with_name(f"{path.name}.1"))
                 os.truncate(path, 0)
         except OSError:

@@ -13,15 +13,13 @@ from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformEr
 from bluegreen.domain.routing import Conflict, Moved, Unknown
 from bluegreen.domain.snapshot import Wanted
 from bluegreen.domain.stack import Instant, Slot, after
-from bluegreen.platforms.local import direct, logs, tally
+from bluegreen.platforms.local import direct, tally
 from bluegreen.platforms.local.addresses import ADDRESS
 from bluegreen.platforms.local.dataplane import DataPlane, RouteConflict
 from bluegreen.platforms.local.fence import FenceFile, check
 from bluegreen.platforms.local.picture import Plane, compose, route_of
-from bluegreen.platforms.local.slots import Slots, service_in
 from bluegreen.platforms.local.store import open_store
-from bluegreen.platforms.local.supervisor import Supervisor
-from bluegreen.platforms.local.template import template_of
+from bluegreen.platforms.local.template import template_of, with_template
 from bluegreen.platforms.local.watch import Watch
 from bluegreen.ports import Diagnosis, Through
 
@@ -32,17 +30,19 @@ if TYPE_CHECKING:
     from bluegreen.domain.plan import Plan, SlotSpec
     from bluegreen.domain.routing import Move, RouteResult
     from bluegreen.domain.snapshot import Pod, Route, Snapshot
-    from bluegreen.domain.stack import Seconds, Stack
+    from bluegreen.domain.stack import Probe, Seconds, Stack
     from bluegreen.platforms.local.checks import Request
     from bluegreen.platforms.local.dataplane import PlaneCounters, PlaneRoute
     from bluegreen.platforms.local.layout import Layout
-    from bluegreen.platforms.local.store import Record, Store
+    from bluegreen.platforms.local.slots import Slots
+    from bluegreen.platforms.local.store import Record, Replica, Store
     from bluegreen.ports import Check, CheckResult, Clock, Cover, EndedSlot, Finding, Grip
 
 _LOOK: Seconds = 0.1
 """How long a change may go unseen: of the fence, the routes, the data plane's counts."""
 _AGENT_LIMIT: Seconds = 0.3
 _ADMIN_LIMIT: Seconds = 1.0
+_LOOK_LIMIT: Seconds = 1.0
 _LOG_LINES = 10
 
 
@@ -58,14 +58,6 @@ class LocalPlatform:
         self._stack = stack or record.stack
         self._fence = FenceFile(layout.fence, clock=clock)
         self.plane = DataPlane(folder=layout.state, admin=layout.admin, fronts=record.fronts)
-        self._slots = Slots(
-            layout=layout,
-            store=store,
-            plane=self.plane,
-            supervisor=Supervisor(layout, clock=clock),
-            fence=self._fence,
-            clock=clock,
-        )
         self._grip: Grip | None = None
         self._wanted = tuple(self._want(name) for name in self._stack.names)
 
@@ -90,6 +82,20 @@ class LocalPlatform:
     def close(self) -> None:
         """Let go of the store."""
         self._store.close()
+
+    def _slots(self) -> Slots:
+        """What stages and ends; imported when one is asked for."""
+        from bluegreen.platforms.local.slots import Slots
+        from bluegreen.platforms.local.supervisor import Supervisor
+
+        return Slots(
+            layout=self._layout,
+            store=self._store,
+            plane=self.plane,
+            supervisor=Supervisor(self._layout, clock=self._clock),
+            fence=self._fence,
+            clock=self._clock,
+        )
 
     def _want(self, name: str) -> Wanted:
         service = self._stack.service(name)
@@ -146,7 +152,7 @@ class LocalPlatform:
         frame = watch.newest(timeout=min(timeout, left))
         if frame is not None:
             return frame.pods
-        return self._look(min(timeout, left))
+        return self._look(until)
 
     def _left(self, until: Instant) -> Seconds:
         left = until - self._clock.now()
@@ -154,13 +160,15 @@ class LocalPlatform:
             raise DeadlineExceeded("the limit of the look is over")
         return left
 
-    def _look(self, timeout: Seconds) -> Sequence[Pod]:
-        record, sealed = self._store.record(), self._store.sealed()
-        asked = [
-            (replica, service_in(record, replica.slot, replica.service, sealed=sealed).probes.readiness)
-            for replica in record.replicas
-        ]
-        return direct.look(asked, timeout=timeout, tally=tally.read(self._layout.tally))
+    def _look(self, until: Instant) -> Sequence[Pod]:
+        record = self._store.record()
+        asked = [(replica, self._readiness(record, replica)) for replica in record.replicas]
+        limit = Instant(min(until, after(self._clock.now(), _LOOK_LIMIT)))
+        return direct.look(asked, clock=self._clock, until=limit, tally=tally.read(self._layout.tally))
+
+    def _readiness(self, record: Record, replica: Replica) -> Probe:
+        service, spec = record.stack.service(replica.service), record.spec_of(replica.slot, replica.service)
+        return with_template(service, spec.template, sealed=self._store.sealed()).probes.readiness
 
     def _counters(self, until: Instant) -> tuple[PlaneCounters, ...] | None:
         try:
@@ -189,14 +197,18 @@ class LocalPlatform:
 
     def stage(self, want: SlotSpec, *, grip: Grip, until: Instant) -> None:
         """As in ports.Platform."""
+        self._begin_write(grip, until=until)
+        self._leave(want.slot, grip=grip, until=until)
+        slots, order = self._slots(), self._store.record().stack.end_order
+        slots.end(want.slot, order=order, grip=grip, until=until)
+        slots.put(want, grip=grip)
+        slots.publish(want.slot, grip=grip)
+        slots.start(want.slot, grip=grip)
+
+    def _begin_write(self, grip: Grip, *, until: Instant) -> None:
+        self._left(until)
         self._grip = grip
         check(self._fence.read(), grip)
-        self._leave(want.slot, grip=grip, until=until)
-        order = self._store.record().stack.end_order
-        self._slots.end(want.slot, order=order, grip=grip, until=until)
-        self._slots.put(want, grip=grip)
-        self._slots.publish(want.slot, grip=grip)
-        self._slots.start(want.slot, grip=grip)
 
     def _leave(self, slot: Slot, *, grip: Grip, until: Instant) -> None:
         """See to it that no user can get to the slot. Raises Held when users are on it."""
@@ -215,7 +227,7 @@ class LocalPlatform:
 
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """As in ports.Platform."""
-        self._grip = grip
+        self._begin_write(grip, until=until)
         results: list[RouteResult] = []
         for move in moves:
             try:
@@ -252,10 +264,9 @@ class LocalPlatform:
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
         """As in ports.Platform."""
-        self._grip = grip
-        check(self._fence.read(), grip)
+        self._begin_write(grip, until=until)
         self._leave(slot, grip=grip, until=until)
-        return self._slots.end(slot, order=order, grip=grip, until=until)
+        return self._slots().end(slot, order=order, grip=grip, until=until)
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -264,7 +275,8 @@ class LocalPlatform:
         from bluegreen.platforms.local.checks import run
 
         requests = [request for check in checks for request in self._requests(check)]
-        return run(requests, timeout=until - self._clock.now())
+        self._left(until)
+        return run(requests, clock=self._clock, until=until)
 
     def _requests(self, check: Check) -> Sequence[Request]:
         from bluegreen.platforms.local.checks import Request
@@ -285,6 +297,8 @@ class LocalPlatform:
 
     def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
         """As in ports.Platform."""
+        from bluegreen.platforms.local import logs
+
         self._left(until)
         program = cause.pod.partition("@")[0]
         if not program:

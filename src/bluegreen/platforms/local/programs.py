@@ -66,8 +66,10 @@ def script_text(program: Program) -> str:
         f"# How bluegreen starts {name}; written anew at each stage.\n"
         "unset SUPERVISOR_ENABLED SUPERVISOR_SERVER_URL SUPERVISOR_PROCESS_NAME SUPERVISOR_GROUP_NAME\n"
         f"{exports}"
-        # Descriptor 3 keeps supervisord's pipe open, unused: its end is how supervisord learns at once of our end.
-        f"exec 3>&1 </dev/null >>logs/{name}.log 2>&1\n"
+        # Descriptors 3 and 4 keep supervisord's pipes open, unused. The end of the one is how supervisord learns of our
+        # end at once. The other, closed early, makes supervisord 4.3 spin if it still watches its number for a dead
+        # child.
+        f"exec 3>&1 4<&0 </dev/null >>logs/{name}.log 2>&1\n"
         f"echo {shlex.quote(f'{START_LINE}{name} {program.about}'.rstrip())}\n"
         f"{{ echo $$; {IDENTITY_SCRIPT}; }} >pids/{name}\n"
         f"{change}{_last_lines(program)}"
@@ -94,8 +96,8 @@ def program_conf(program: Program) -> str:
         f"stopwaitsecs={max(1, math.ceil(program.grace))}\n"
         "stopasgroup=true\n"
         "killasgroup=true\n"
+        "redirect_stderr=true\n"
         "stdout_logfile=NONE\n"
-        "stderr_logfile=NONE\n"
     )
 
 

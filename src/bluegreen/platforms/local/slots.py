@@ -6,6 +6,7 @@ a record of what should run, which ``up`` and the next stage make true.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import NotStarted, PlatformError
@@ -21,7 +22,7 @@ from bluegreen.ports import EndedSlot
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bluegreen.domain.plan import SlotSpec, WorkloadSpec
+    from bluegreen.domain.plan import SlotSpec
     from bluegreen.domain.stack import Seconds, Service
     from bluegreen.platforms.local.dataplane import DataPlane
     from bluegreen.platforms.local.fence import FenceFile
@@ -39,7 +40,7 @@ _TICK = 0.05
 def service_in(record: Record, slot: Slot, name: str, *, sealed: Mapping[str, str]) -> Service:
     """The service as the slot's record says. Raises PlatformError when the record makes no sense."""
     try:
-        spec = _workload(record, slot, name)
+        spec = record.spec_of(slot, name)
         return with_template(record.stack.service(name), spec.template, sealed=sealed)
     except (ValueError, KeyError) as error:
         raise PlatformError(
@@ -47,18 +48,10 @@ def service_in(record: Record, slot: Slot, name: str, *, sealed: Mapping[str, st
         ) from error
 
 
-def _workload(record: Record, slot: Slot, name: str) -> WorkloadSpec:
-    held = record.slot(slot)
-    for spec in held.spec.workloads if held is not None else ():
-        if spec.service == name:
-            return spec
-    raise KeyError(name)
-
-
 def replica_program(record: Record, replica: Replica, *, sealed: Mapping[str, str]) -> Program:
     """How the replica is started."""
     service = service_in(record, replica.slot, replica.service, sealed=sealed)
-    image = _workload(record, replica.slot, replica.service).image
+    image = record.spec_of(replica.slot, replica.service).image
     peers = [(need.variable, preview_url(record, need.service, replica.slot)) for need in service.needs]
     environment = replica_environment(
         own=service.environment, port=replica.port, slot=replica.slot, version=image.version, peers=peers
@@ -113,6 +106,7 @@ class Slots:
         """Ports are kept from stage to stage where they are free."""
         before = {replica.program: replica.port for replica in record.of_slot(spec.slot)}
         ports = Ports(_spoken_for(record, besides=spec.slot))
+        life = os.urandom(2).hex()
         return tuple(
             Replica(
                 program=name,
@@ -120,6 +114,7 @@ class Slots:
                 slot=spec.slot,
                 port=_kept_or_new(ports, before.get(name)),
                 revision=spec.revision,
+                life=life,
                 image_id=images.identity(record.images, work.image),
             )
             for work in spec.workloads

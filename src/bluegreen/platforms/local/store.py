@@ -7,6 +7,7 @@ hold up a writer. The file is bounded, so that no fault can fill the disk throug
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.errors import NotStarted, PlatformError
-from bluegreen.domain.plan import SlotSpec
+from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.stack import Slot, Stack
 from bluegreen.platforms.local.envoy import Front
 from bluegreen.platforms.local.template import Seal
@@ -36,7 +37,7 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE slots (slot TEXT PRIMARY KEY, spec TEXT NOT NULL, ended INTEGER NOT NULL) STRICT;
 CREATE TABLE replicas (
     program TEXT PRIMARY KEY, service TEXT NOT NULL, slot TEXT NOT NULL, port INTEGER NOT NULL,
-    revision TEXT NOT NULL, image_id TEXT NOT NULL
+    revision TEXT NOT NULL, life TEXT NOT NULL, image_id TEXT NOT NULL
 ) STRICT;
 CREATE TABLE sealed (mark TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE entries (
@@ -55,12 +56,14 @@ class Replica:
     slot: Slot
     port: int
     revision: str
+    life: str
+    """Another one each time that the slot is staged, with the same revision too."""
     image_id: str = ""
 
     @property
     def pod(self) -> str:
-        """Its identity for judgements: another one when the slot was staged anew."""
-        return f"{self.program}@{self.revision}"
+        """Its identity for judgements: what was counted under another one is somebody else's."""
+        return f"{self.program}@{self.life}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +87,14 @@ class Record:
     def slot(self, slot: Slot) -> SlotRecord | None:
         """What the slot holds; None: nothing was ever staged there."""
         return next((record for record in self.slots if record.spec.slot is slot), None)
+
+    def spec_of(self, slot: Slot, service: str) -> WorkloadSpec:
+        """What the slot holds of the service. Raises KeyError when that is nothing."""
+        held = self.slot(slot)
+        for spec in held.spec.workloads if held is not None else ():
+            if spec.service == service:
+                return spec
+        raise KeyError(service)
 
     def front(self, service: str) -> Front:
         """The service's ports. Raises KeyError for a stranger."""
@@ -143,7 +154,7 @@ class Store:
         with self.errors():
             slots = self._db.execute("SELECT spec, ended FROM slots ORDER BY slot").fetchall()
             replicas = self._db.execute(
-                "SELECT program, service, slot, port, revision, image_id FROM replicas ORDER BY rowid"
+                "SELECT program, service, slot, port, revision, life, image_id FROM replicas ORDER BY rowid"
             ).fetchall()
         stack = self._meta("stack")
         if stack is None:
@@ -182,8 +193,8 @@ class Store:
             self._db.execute("INSERT OR REPLACE INTO slots VALUES (?, ?, 0)", (spec.slot, _text(spec)))
             self._db.execute("DELETE FROM replicas WHERE slot = ?", (spec.slot,))
             self._db.executemany(
-                "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?)",
-                [(r.program, r.service, r.slot, r.port, r.revision, r.image_id) for r in replicas],
+                "INSERT INTO replicas VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(r.program, r.service, r.slot, r.port, r.revision, r.life, r.image_id) for r in replicas],
             )
 
     def write_ended(self, slot: Slot) -> None:
@@ -304,15 +315,21 @@ def _set_up(store: Store, connection: sqlite3.Connection, path: Path, *, pages: 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
     """All at once: a database that was killed here is empty, and is made again."""
-    from secrets import token_hex
-
-    key = f"INSERT INTO meta VALUES ('seal', '{token_hex(32)}');"  # noqa: S608 - hexadecimal, and ours
+    key = f"INSERT INTO meta VALUES ('seal', '{os.urandom(32).hex()}');"  # noqa: S608 - hexadecimal, and ours
     connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} {key} PRAGMA user_version = {SCHEMA:d}; COMMIT;")
 
 
-def _replica(row: tuple[str, str, str, int, str, str]) -> Replica:
-    program, service, slot, port, revision, image_id = row
-    return Replica(program=program, service=service, slot=Slot(slot), port=port, revision=revision, image_id=image_id)
+def _replica(row: tuple[str, str, str, int, str, str, str]) -> Replica:
+    program, service, slot, port, revision, life, image_id = row
+    return Replica(
+        program=program,
+        service=service,
+        slot=Slot(slot),
+        port=port,
+        revision=revision,
+        life=life,
+        image_id=image_id,
+    )
 
 
 def _text(value: object) -> str:

@@ -1,0 +1,53 @@
+"""README, docs and --help say what is: targets, commands, options, links and the demo's last line exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("README.md")])
+MAKEFILE = (ROOT / "Makefile").read_text()
+COMMANDS = {path.stem for path in (ROOT / "src/bluegreen/cli").glob("*.py")}
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_make_target_exists(page: Path) -> None:
+    for target in re.findall(r"`?make (?:-s )?([a-z-]+)\b(?=`|\s+#|\n)", page.read_text()):
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_command_exists(page: Path) -> None:
+    for command in re.findall(r"(?:^|`)(?:\$ )?bluegreen ([a-z]+)\b", page.read_text(), re.MULTILINE):
+        assert command in COMMANDS, command
+
+
+def test_ci_runs_the_readmes_own_test_command() -> None:
+    assert "\nmake test " in (ROOT / "README.md").read_text()
+    assert (ROOT / ".ci/run").read_text().rstrip().endswith("exec make test")
+
+
+def test_the_readmes_demo_ends_with_the_line_that_the_demo_prints() -> None:
+    shown = re.search(r"^demo: .*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert shown
+    assert re.fullmatch(r"demo: requests=\d{5,} failed=0 answered_badly=[1-9]\d* rolled_back=2", shown[0])
+
+
+def test_exit_codes_have_one_meaning_each() -> None:
+    assert len({code.meaning for code in ExitCode}) == len(ExitCode)
