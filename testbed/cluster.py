@@ -128,7 +128,7 @@ class Cluster:
 
     def load_image(self, archive: Path, *, name: str | None = None) -> str:
         """Push an OCI archive to the registry, under the name it carries unless told; the name."""
-        return images.load(archive, self.registry, name=name)
+        return images.load(archive, self.registry, scratch=self.places.state, name=name)
 
     def audited(self) -> list[AuditEntry]:
         """Every call to the API server since the start, in the order they ended."""

@@ -34,10 +34,10 @@ def program_image(name: str) -> str:
     return f"docker.io/testbed/{name}:1"
 
 
-def load(archive: Path, registry: Registry, *, name: str | None = None) -> str:
-    """Push an OCI archive under this name, or under the one it carries; the name."""
-    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".load-") as scratch:
-        carried, image = read_archive(archive, Path(scratch))
+def load(archive: Path, registry: Registry, *, scratch: Path, name: str | None = None) -> str:
+    """Push an OCI archive under this name, or under the one it carries; the name. Unpacks it in `scratch`."""
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        carried, image = read_archive(archive, Path(folder))
         name = name or carried
         registry.push(image, parse_name(name))
     return name

@@ -245,7 +245,7 @@ def _push_own_images(start: _Start) -> None:
     registry = start.cluster.registry
     start.wait(registry.answers, what="the registry", log="cp.docker-registry")
     for archive in start.materials.archives.values():
-        images.load(archive, registry)
+        images.load(archive, registry, scratch=start.places.state)
 
 
 def _wait_until_usable(start: _Start) -> None:
