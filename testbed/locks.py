@@ -1,0 +1,15 @@
+"""One at a time: starting and stopping the cluster of a name."""
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def exclusive(file: Path) -> Iterator[None]:
+    """Hold the file alone, waiting for whoever holds it now. The kernel lets go for a process that is killed."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
