@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
-SOURCES := src tests bench examples
+SOURCES := src tests bench examples testbed
 
 .DEFAULT_GOAL := help
+include testbed/testbed.mk
 .PHONY: help setup demo test check bench lock format clean
 
 help:  ## Say what there is to make
