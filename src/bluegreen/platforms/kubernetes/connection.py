@@ -95,9 +95,11 @@ class Connection:
         if isinstance(error, ssl.SSLCertVerificationError):
             text = f"the certificate of {self._cluster.server} is not trusted: {error.verify_message}"
             return NotKubernetes(text, mend="compare certificate-authority-data and tls-server-name in the kubeconfig")
-        if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
-            text = f"{self._cluster.server} refuses the TLS connection: {_why(error)}"
-            return NotKubernetes(text, mend="the client certificate may be missing, expired or of another cluster")
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+            text = f"no TLS connection comes about with {self._cluster.server}: {_why(error)}"
+            return NotKubernetes(
+                text, mend="check the server's address; and the client certificate, which may have ended"
+            )
         return Broken(_why(error), sent=False)
 
     def _ready(self, identity: Identity, deadline: Deadline) -> Wire:
@@ -163,10 +165,17 @@ def _answer(wire: Wire, method: str) -> http.client.HTTPResponse:
     response = http.client.HTTPResponse(cast("socket.socket", wire), method=method)
     try:
         response.begin()
+        _refuse_half_a_head(wire)
     except BaseException:
         response.close()
         raise
     return response
+
+
+def _refuse_half_a_head(wire: Wire) -> None:
+    """http.client takes the end of the stream for the end of the head, and believes what it has got."""
+    if wire.ended:
+        raise http.client.IncompleteRead(b"")
 
 
 def _tunnel(wire: Wire, server: Server, proxy: Proxy) -> None:

@@ -20,16 +20,19 @@ from bluegreen.domain.errors import UsageError
 from bluegreen.platforms.kubernetes.node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bluegreen.platforms.kubernetes.cluster import Cluster
 
 HOME = Path(".kube", "config")
 POD = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
+_DEEPEST = 50
 _NAMES_SHOWN = 10
 _LONGEST_PATH = 128
-"""A value longer than that, which names no file, is more likely a broken secret than a path: it is not shown."""
+_LONGEST_BARE = 24
+"""A value longer than that (the second: without a separator), which names no file, is more likely a secret in the wrong
+place than a path: it is not shown."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 
 
@@ -100,7 +103,7 @@ def content_of(value: str) -> str | None:
     decoded = _decoded(text)
     if decoded is not None:
         return decoded
-    return text if "\n" in text or text.startswith("{") else None
+    return text if "\n" in text or ": " in text or text.startswith("{") else None
 
 
 def _decoded(text: str) -> str | None:
@@ -120,7 +123,7 @@ def _decoded(text: str) -> str | None:
 
 def _files(paths: Sequence[Path]) -> tuple[Merged, tuple[str, ...]]:
     """As kubectl: a file that is missing is skipped, but not when none is left."""
-    there = [path for path in paths if path.exists()]
+    there = [path for path in paths if os.path.exists(path)]  # noqa: PTH110  # Path's raises for a long name
     if not there:
         raise UsageError(
             f"KUBECONFIG: {_shown(paths)}",
@@ -136,7 +139,8 @@ def _shown(paths: Sequence[Path]) -> str:
 
 def _name(path: Path) -> str:
     text = str(path)
-    return text if len(text) <= _LONGEST_PATH else f"(of a name of {len(text)} characters, which is not shown)"
+    like_a_path = len(text) <= _LONGEST_BARE or (os.sep in text and len(text) <= _LONGEST_PATH)
+    return text if like_a_path else f"(of a name of {len(text)} characters, which is not shown)"
 
 
 def _file(path: Path) -> tuple[Node, Path | None]:
@@ -170,12 +174,23 @@ def _tree(text: str, *, whose: str) -> object:
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
+        _refuse_depth(yaml.parse(text, Loader=loader))
         return yaml.load(text, Loader=loader)  # noqa: S506  # both are safe loaders
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f":{mark.line + 1}" if mark else ""
         # From None: the fault quotes the line, and that may be a token.
         raise UsageError(f"{whose}{line}: this is not YAML", mend="compare it with kubectl config view") from None
+
+
+def _refuse_depth(events: Iterable[object]) -> None:
+    """The fast loader recurses in C: what is nested very deep would end the process, not raise."""
+    depth = 0
+    for event in events:
+        name = type(event).__name__
+        depth += name.endswith("StartEvent") - name.endswith("EndEvent")
+        if depth > _DEEPEST:
+            raise ValueError("nested too deep")
 
 
 # --- merging ----------------------------------------------------------------------------------------------------

@@ -230,7 +230,8 @@ class Reflector(Generic[T]):
     def _run(self) -> None:
         with suppress(Interrupted):
             while True:
-                self._clock.wait(until=after(self._clock.now(), self._round()))
+                pause = self._round()
+                self._clock.wait(until=after(self._clock.now(), pause))
 
     def _round(self) -> Seconds:
         """A list where one is needed, then one watch to its end, good or bad. The pause before the next round."""

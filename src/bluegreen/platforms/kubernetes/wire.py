@@ -87,6 +87,8 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self.limit = limit
+        self.ended = False
+        """Whether the other side's end was met."""
 
     @classmethod
     def dial(cls, host: str, port: int, *, limit: Callable[[], Limit]) -> Self:
@@ -138,7 +140,10 @@ class Wire:
 
     def receive_into(self, buffer: WriteableBuffer) -> int:
         """Receive what is there, at least one byte; 0: the other side has ended."""
-        return self._done(lambda: self._sock.recv_into(buffer), otherwise=select.POLLIN)
+        self.limit.left()  # what never makes us wait has to end as well
+        count = self._done(lambda: self._sock.recv_into(buffer), otherwise=select.POLLIN)
+        self.ended = count == 0
+        return count
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """What http.client reads an answer from. Closing it leaves the wire open."""
