@@ -84,9 +84,13 @@ class Connection:
             wire.limit = deadline
             wire.sendall(_head(request, self._cluster.server, identity))
             return _answer(wire, request.method)
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             self.close()
             raise Broken(_why(error), sent=True) from error
+        except http.client.HTTPException:
+            self.close()
+            # From None: the fault quotes what it was sent.
+            raise Broken("the answer was cut off or is not HTTP", sent=True) from None
         except BaseException:
             self.close()
             raise
@@ -188,8 +192,8 @@ def _tunnel(wire: Wire, server: Server, proxy: Proxy) -> None:
     wire.sendall(_lines(f"CONNECT {place} HTTP/1.1", headers))
     try:
         response = _answer(wire, "CONNECT")
-    except http.client.HTTPException as error:
-        raise OSError(f"the proxy at {proxy.host}:{proxy.port} does not speak HTTP") from error
+    except http.client.HTTPException:
+        raise OSError(f"the proxy at {proxy.host}:{proxy.port} does not speak HTTP") from None
     response.close()
     if response.status == 407:
         raise UsageError(
@@ -200,12 +204,10 @@ def _tunnel(wire: Wire, server: Server, proxy: Proxy) -> None:
         raise OSError(f"the proxy at {proxy.host}:{proxy.port} answered {response.status}")
 
 
-def _why(error: Exception) -> str:
+def _why(error: OSError) -> str:
     """What broke, in few words: never what a server wrote."""
     if isinstance(error, http.client.RemoteDisconnected):
         return "the server closed the connection"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "TLS failed").lower().replace("_", " ")
-    if isinstance(error, OSError):
-        return error.strerror or str(error) or type(error).__name__
-    return "the answer was cut off or is not HTTP"
+    return error.strerror or str(error) or type(error).__name__

@@ -269,7 +269,7 @@ class Api:
                 return answer
             refusal = self._refusal(call, self._whole(answer, head, largest=LARGEST_TEXT))
         except Broken as broken:
-            raise self._unreachable(call, broken) from broken
+            raise self._unreachable(call, str(broken)) from broken
         except DeadlineExceeded as error:
             raise Silent(f"{call.asked}: {self._cluster.server} is silent") from error
         if isinstance(refusal, Unauthorized):
@@ -286,8 +286,8 @@ class Api:
                 chunk = answer.read1(_CHUNK)
             except TimeoutError as error:
                 raise Silent(f"{call.asked}: {self._cluster.server} has been silent for {silence:.0f} s") from error
-            except (OSError, http.client.HTTPException) as error:
-                raise self._unreachable(call, error) from error
+            except (OSError, http.client.HTTPException):
+                raise self._unreachable(call, "the stream broke") from None
             except DeadlineExceeded:
                 return  # the server should have ended it by now
             if not chunk:
@@ -328,7 +328,7 @@ class Api:
             except Broken as broken:
                 if broken.sent and not call.guarded:
                     raise self._lost(call, broken) from broken
-                tries.failed(self._unreachable(call, broken))
+                tries.failed(self._unreachable(call, str(broken)))
                 continue
             if _is_good(answer, foreign=foreign):
                 return answer
@@ -361,9 +361,10 @@ class Api:
         self._connection.limit(deadline)
         try:
             body = response.read(largest + 1)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException):
             self._connection.close()
-            raise Broken("the answer was cut off", sent=True) from error
+            # From None: the fault carries what had come.
+            raise Broken("the answer was cut off", sent=True) from None
         except BaseException:
             self._connection.close()
             raise
@@ -387,8 +388,7 @@ class Api:
         status = status_of(answer.body, code=answer.status, headers=answer.headers)
         return error_of(call.asked, status, code=answer.status, server=str(self._cluster.server))
 
-    def _unreachable(self, call: _Call, error: Exception) -> Unreachable:
-        why = error if isinstance(error, Broken) else "the stream broke"
+    def _unreachable(self, call: _Call, why: str) -> Unreachable:
         return Unreachable(
             f"{call.asked}: the API server at {self._cluster.server} cannot be reached: {why}",
             mend="check that it runs and that this machine may reach it: kubectl cluster-info",
