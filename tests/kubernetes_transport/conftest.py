@@ -28,6 +28,10 @@ class Papers:
 def papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
     authority = Authority(tmp_path_factory.mktemp("ca"), "cluster")
     stranger = Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+    return papers_of(authority, stranger)
+
+
+def papers_of(authority: Authority, stranger: Authority) -> Papers:
     names = "DNS:kubernetes.test,IP:127.0.0.1"
     return Papers(
         authority=authority.pem,
@@ -45,6 +49,14 @@ def served(pair: tuple[Path, Path], *, clients: str) -> ssl.SSLContext:
     context.load_verify_locations(cadata=clients)
     context.verify_mode = ssl.CERT_OPTIONAL
     return context
+
+
+@pytest.fixture(scope="session")
+def proper_papers(tmp_path_factory: pytest.TempPathFactory) -> Papers:
+    """As ``papers``, but such as strict verification takes, which the official client insists on with Python 3.13."""
+    authority = Authority(tmp_path_factory.mktemp("proper-ca"), "cluster", proper=True)
+    stranger = Authority(tmp_path_factory.mktemp("proper-stranger"), "stranger", proper=True)
+    return papers_of(authority, stranger)
 
 
 @pytest.fixture

@@ -131,15 +131,23 @@ def wait_until(condition: Callable[[], bool], *, what: str, within: float = 20.0
     raise AssertionError(f"not within {within} s: {what}")
 
 
+_PROPER = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash"
+
+
 class Authority:
     """A certificate authority, made with the openssl program."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Without key usage and with basic constraints that are not critical, as those of some clouds and clusters."""
+    def __init__(self, folder: Path, name: str, *, proper: bool = False) -> None:
+        """Without key usage and with basic constraints that are not critical, as those of some clouds and clusters.
+
+        ``proper``: with all that strict verification wants.
+        """
         self._folder = folder
         self._name = name
+        self._proper = proper
         settings = folder / f"{name}.cnf"
-        settings.write_text("[req]\ndistinguished_name=dn\n[dn]\n[ca]\nbasicConstraints=CA:TRUE\n", encoding="utf-8")
+        extensions = _PROPER if proper else "basicConstraints=CA:TRUE"
+        settings.write_text(f"[req]\ndistinguished_name=dn\n[dn]\n[ca]\n{extensions}\n", encoding="utf-8")
         self._openssl(
             *("req", "-x509", "-config", str(settings), "-extensions", "ca", "-days", "30"),
             *("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
@@ -153,7 +161,9 @@ class Authority:
     def issue(self, name: str, *, alternatives: str = "") -> tuple[Path, Path]:
         """Certificate and key, PEM. ``alternatives``: ``DNS:localhost,IP:127.0.0.1``."""
         extensions = self._folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={alternatives}\n" if alternatives else "", encoding="utf-8")
+        lines = [f"subjectAltName={alternatives}"] if alternatives else []
+        lines += ["authorityKeyIdentifier=keyid", "subjectKeyIdentifier=hash"] if self._proper else []
+        extensions.write_text("\n".join([*lines, ""]), encoding="utf-8")
         self._openssl(
             *("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
             *("-keyout", self._path(name, "key"), "-out", self._path(name, "csr"), "-subj", f"/CN={name}"),

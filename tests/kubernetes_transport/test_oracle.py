@@ -101,8 +101,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(papers: Papers, tmp_path: Path) -> Bench:
-    return Bench(papers, tmp_path)
+def bench(proper_papers: Papers, tmp_path: Path) -> Bench:
+    return Bench(proper_papers, tmp_path)
 
 
 def official(path: str, folder: Path, call: Callable[[Any], object]) -> None:
@@ -204,12 +204,15 @@ def test_writes_are_the_same(bench: Bench) -> None:
     from kubernetes import client
 
     def theirs(api: Any) -> None:
-        core(api).patch_namespaced_service(
-            "alfred-backend", "alfred", PATCH, dry_run="All", _content_type="application/merge-patch+json"
+        api.call_api(
+            "/api/v1/namespaces/alfred/services/alfred-backend",
+            "PATCH",
+            query_params=[("dryRun", "All")],
+            header_params={"Content-Type": "application/merge-patch+json"},
+            body=PATCH,
+            auth_settings=["BearerToken"],
         )
-        client.AppsV1Api(api).patch_namespaced_deployment(
-            "alfred-backend-blue", "alfred", OPS, _content_type="application/json-patch+json"
-        )
+        client.AppsV1Api(api).patch_namespaced_deployment("alfred-backend-blue", "alfred", OPS)
         core(api).create_namespaced_config_map("alfred", {"metadata": {"name": "journal"}})
 
     def our(api: Api) -> None:
