@@ -90,6 +90,29 @@ def test_texts_are_one_line_without_control_characters_and_cut() -> None:
     assert "\n" not in found.message
 
 
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            f' "" is invalid: patch: Invalid value: "{{\\"env\\":\\"{CANARY}\\"}}": cannot unmarshal',
+            ' "" is invalid: patch: Invalid value: (not shown): cannot unmarshal',
+        ),
+        (f'"" is invalid: Invalid value: "{{\\"env\\":\\"{CANARY}', '"" is invalid: Invalid value: (not shown)'),
+        (
+            f'spec.selector: Invalid value: {{"matchLabels":{{"a":"{CANARY}"}}}}: field is immutable',
+            "spec.selector: Invalid value: (not shown): field is immutable",
+        ),
+        ("spec.replicas: Invalid value: -3: must be 0", "spec.replicas: Invalid value: -3: must be 0"),
+    ],
+    ids=["quoted", "cut", "plain", "number"],
+)
+def test_an_object_that_the_server_quotes_is_not_shown(message: str, shown: str) -> None:
+    """As a Kubernetes 1.34 words them."""
+    found = own_status(json.dumps(status_body(422, "Invalid", message)).encode(), code=422)
+    assert found is not None
+    assert found.message == shown
+
+
 def chain(error: BaseException) -> str:
     """All that a traceback would say of it and its causes."""
     words: list[str] = []

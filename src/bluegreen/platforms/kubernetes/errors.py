@@ -20,6 +20,7 @@ Only a Status is read, never another body: that may hold a secret. Texts are cut
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 LONGEST = 256
 _LARGEST_STATUS = 256 * 1024
+_WHOLE_OBJECT = re.compile(r'Invalid value: (?:"\{(?:[^"\\]|\\.)*"?|[{\[].*?[}\]](?=: |, |$))', re.DOTALL)
+"""The API server quotes what it does not like, and that may be the whole object, secrets and all."""
 
 
 class Unreachable(PlatformError):
@@ -181,7 +184,7 @@ def status_from(found: object, *, code: int = 0, retry_after: float = 0.0) -> St
     return Status(
         code=said if isinstance(said, int) else code,
         reason=clean(_text(found.get("reason"))),
-        message=clean(_text(found.get("message"))),
+        message=clean(_WHOLE_OBJECT.sub("Invalid value: (not shown)", _text(found.get("message")))),
         causes=len(causes) if isinstance(causes, list) else 0,
         retry_after=retry_after or _seconds(_text(details.get("retryAfterSeconds"))),
     )
