@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,7 @@ from bluegreen.platforms.kubernetes import transport
 from bluegreen.platforms.kubernetes.errors import MissingRight, NotKubernetes, Refused
 from bluegreen.platforms.kubernetes.resources import PODS, pod_path
 from bluegreen.platforms.kubernetes.transport import NotReached, PodAnswer
+from bluegreen.platforms.kubernetes.wire import Deadline, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +76,19 @@ def test_a_trickle_does_not_outlast_the_limit(framed: bytes, clock: RecordingClo
     ):
         api.get(POD, until=LIMIT)
     assert clock.now() < LIMIT + len(framed)
+
+
+def test_what_is_there_without_waiting_ends_at_the_limit_too(clock: RecordingClock) -> None:
+    """A server that sends faster than we read never makes us wait."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wire = Wire.dial(*listener.getsockname(), limit=lambda: Deadline(clock, Instant(1.0), what="the test"))
+        with listener.accept()[0] as server:
+            server.sendall(b"x" * 100)
+            assert wire.receive_into(bytearray(10)) == 10
+            clock.skip(1)
+            with pytest.raises(DeadlineExceeded):
+                wire.receive_into(bytearray(10))
+        wire.close()
 
 
 @pytest.mark.parametrize("framing", [("Content-Length", str(transport.LARGEST + 1)), ("Connection", "close")])

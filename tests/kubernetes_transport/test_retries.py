@@ -232,7 +232,11 @@ def test_401_in_the_middle_fetches_the_credentials_once(clock: RecordingClock) -
     assert source.fetched == 2
 
 
-@pytest.mark.parametrize(("tokens", "requests"), [(("same",), 1), (("old", "new"), 2)], ids=["same", "newer"])
+@pytest.mark.parametrize(
+    ("tokens", "requests"),
+    [(("same",), 1), (("old", "new"), 2), (("a", "b", "c", "d"), 2)],
+    ids=["same", "newer", "always newer"],
+)
 def test_401_that_stays_is_told(tokens: tuple[str, ...], requests: int, clock: RecordingClock) -> None:
     no = refuse(401, "Unauthorized", "Unauthorized")
     with (
