@@ -234,6 +234,7 @@ def test_silence_counts_as_death_and_what_was_missed_is_found_by_a_list(clock: R
     assert clock.now() >= 70
 
 
+@pytest.mark.slow
 def test_bookmarks_keep_a_watch_alive(clock: RecordingClock) -> None:
     def beats(conversation: Conversation) -> None:
         for version in range(11, 16):
