@@ -33,7 +33,7 @@ test: $(READY)  ## Every suite
 
 check: $(READY)  ## The inner loop: lint, types, layers, unit and contract tests; under a minute
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -n 2 -m "not local and not soak and not cluster" tests/unit tests/pipeline tests/contract
+	$(PYTEST) -n 2 -m "not local and not soak and not cluster" tests/unit tests/pipeline tests/contract tests/kubernetes_transport
 
 .PHONY: lint
 lint: $(READY)  ## ruff, mypy and the layers

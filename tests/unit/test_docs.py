@@ -11,7 +11,7 @@ from bluegreen.domain.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("README.md")])
-MAKEFILE = (ROOT / "Makefile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text() + (ROOT / "testbed/testbed.mk").read_text()
 COMMANDS = {path.stem for path in (ROOT / "src/bluegreen/cli").glob("*.py")}
 
 
