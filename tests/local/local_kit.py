@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from bluegreen.clock import SystemClock
+from bluegreen.domain.errors import DeadlineExceeded
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
@@ -271,6 +272,15 @@ def wait_for(platform: LocalPlatform, what: str, true: Callable[[Snapshot], bool
         if true(snapshot):
             return snapshot
     raise AssertionError(what)
+
+
+def seen(platform: LocalPlatform, *, seconds: float) -> list[Snapshot]:
+    """All that a watch of so many seconds yields."""
+    found: list[Snapshot] = []
+    with contextlib.suppress(DeadlineExceeded):
+        for snapshot in platform.changes(until=soon(seconds)):
+            found.append(snapshot)  # noqa: PERF402 - extend would lose all at the deadline
+    return found
 
 
 def eventually(what: str, true: Callable[[], bool], *, limit: float = 10) -> None:

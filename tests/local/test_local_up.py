@@ -25,6 +25,7 @@ from tests.local.local_kit import (
     get,
     local,
     moves,
+    seen,
     soon,
     taken,
     wait_for,
@@ -36,6 +37,8 @@ from bluegreen.platforms.local.addresses import Ports, bindable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from bluegreen.domain.snapshot import Workload
 
 pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -198,13 +201,26 @@ def test_the_agent_killed_comes_back_and_remembers_restarts(fresh: Local) -> Non
         victim = processes.recorded(fresh.layout.pids / f"{BACKEND}-green-0")
         assert victim is not None
         victim.signal(signal.SIGKILL)
-        wait_for(platform, "it was restarted", lambda now: now.workload(BACKEND, GREEN).pods[0].restarts == 1)
+        wait_for(platform, "it was restarted", lambda now: _back(now.workload(BACKEND, GREEN)))
         agent = processes.recorded(fresh.layout.pids / "agent")
         assert agent is not None
         agent.signal(signal.SIGKILL)
 
         eventually("a new agent listens", lambda: processes.recorded(fresh.layout.pids / "agent") not in {None, agent})
-        wait_for(platform, "it is remembered", lambda now: now.workload(BACKEND, GREEN).pods[0].restarts == 1)
+        for now in seen(platform, seconds=2):
+            assert [work.ready for work in now.workloads] == [2, 2, 2, 2], "a new agent called a replica unready"
+            assert now.workload(BACKEND, GREEN).pods[0].restarts == 1
+
+
+def _back(work: Workload) -> bool:
+    return work.ready == 2 and work.pods[0].restarts == 1
+
+
+def test_what_up_found_ready_the_agent_does_not_call_unready(fresh: Local) -> None:
+    fresh.up()
+    with fresh.open() as platform:
+        for now in seen(platform, seconds=2):
+            assert [work.ready for work in now.slot_workloads(BLUE)] == [2, 2]
 
 
 def test_two_at_once_are_refused_by_name(fresh: Local) -> None:

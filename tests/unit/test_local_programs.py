@@ -122,6 +122,15 @@ def test_a_life_that_said_nothing_has_no_last_line(tmp_path: Path) -> None:
     assert last_line(log) == "new words"
 
 
+def test_an_excerpt_is_of_one_version_with_all_its_starts(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    one, two = "bluegreen: start of web v1", "bluegreen: start of web v2"
+    log.write_text(f"{two}\nlong ago\n{one}\nran well\n{two}\nbad\n{two}\nbad again\n")
+
+    assert last_lines(log, count=10) == (two, "bad", two, "bad again")
+    assert last_lines(log, count=2) == (two, "bad again")
+
+
 def test_a_log_is_bounded_while_its_program_writes(tmp_path: Path) -> None:
     log = tmp_path / "web.log"
     with log.open("a") as program:

@@ -90,7 +90,7 @@ class Agent:
         self._ends: dict[int, int] = {}
         self._seen: tuple[int, int] | None = None
         self._counted = tally.read(layout.tally)
-        self._resumed: list[Life] = []
+        self._unasked: list[Life] | None = None
         self._frame: Frame | None = None
         self._listeners: set[asyncio.StreamWriter] = set()
         self._reconcile = asyncio.Event()
@@ -165,7 +165,6 @@ class Agent:
         life.starts, life.pid, life.last = count.starts, count.pid, count.last
         if life.pid:
             life.health = probes.newborn(self._clock.now())
-            self._resumed.append(life)
             self._start_probing(life)
 
     def _write_tally(self) -> None:
@@ -222,6 +221,8 @@ class Agent:
             self._follow()  # first, because the log knows how a process ended
             for info in infos.values():
                 self._compare(info)
+            if self._unasked is None:
+                self._unasked = [life for life in self._lives.values() if life.pid]
 
     def _compare(self, info: ProcessInfo) -> None:
         life = self._lives.get(info.name)
@@ -302,10 +303,9 @@ class Agent:
 
         Whoever listens looks for itself meanwhile. Two seconds are enough for a replica that answers at all.
         """
-        if self._ticks >= _SILENT_TICKS:
-            self._resumed.clear()
-        self._resumed = [life for life in self._resumed if life.health is not None and life.health.unasked]
-        return bool(self._resumed)
+        if self._unasked is not None:
+            self._unasked = [life for life in self._unasked if life.health is not None and life.health.unasked]
+        return self._unasked != [] and self._ticks < _SILENT_TICKS
 
     def _pod(self, life: Life) -> Pod:
         return life.pod(image_problem="" if life.pid else self._image_problem(life))

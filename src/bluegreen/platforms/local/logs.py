@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bluegreen.platforms.local.programs import START_LINE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 LIMIT = 5 * 1024 * 1024
@@ -30,9 +30,18 @@ def tail(path: Path, *, limit: int = EXCERPT) -> str:
 
 
 def last_lines(path: Path, *, count: int) -> tuple[str, ...]:
-    """The last lines that say something."""
+    """The last lines that say something, of the starts of one version only: what ran there before is not to blame."""
     lines = [line.rstrip() for line in tail(path).splitlines() if line.strip()]
+    starts = [line for line in lines if line.startswith(START_LINE)]
+    if starts:
+        lines = lines[_first_of_version(lines, starts[-1]) :]
     return tuple(lines[-count:])
+
+
+def _first_of_version(lines: Sequence[str], start: str) -> int:
+    """Where the newest version was started first: a start that is told in the same words is one of the same version."""
+    others = [at for at, line in enumerate(lines) if line.startswith(START_LINE) and line != start]
+    return lines.index(start, max(others, default=-1) + 1)
 
 
 def last_line(path: Path) -> str:
