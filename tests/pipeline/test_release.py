@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bluegreen.domain.errors import ExitCode, HeldBy, JournalError, PlatformError, UsageError
-from bluegreen.domain.events import CameBack, Diagnosed, PhaseDone, Summary, Waiting
+from bluegreen.domain.events import CameBack, Diagnosed, PhaseDone, Summary, Waiting, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
 from bluegreen.domain.snapshot import Template
@@ -41,6 +41,21 @@ def test_a_healthy_slot_never_waits_for_a_retry_and_the_window_is_as_long_as_ask
     rehearsal = Rehearsal()
     rehearsal.deploy("v2", options=Options(validation_time=60.0))
     assert rehearsal.clock.now() == pytest.approx(61.0, abs=0.1)
+
+
+def test_a_carried_image_whose_tag_has_moved_is_told() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.builds["v1"] = 1
+    assert rehearsal.deploy_one("pair-back", "v2") is ExitCode.OK
+    warned = [event.text for event in rehearsal.events if isinstance(event, Warned)]
+    assert warned == ["pair-front: team/front:v1 is other bits in green than in blue: its tag moved"]
+    assert rehearsal.tags(GREEN) == ("v2", "v1")
+
+
+def test_a_carried_image_of_the_same_bits_is_no_news() -> None:
+    rehearsal = Rehearsal()
+    assert rehearsal.deploy_one("pair-back", "v2") is ExitCode.OK
+    assert not [event for event in rehearsal.events if isinstance(event, Warned)]
 
 
 def test_a_window_of_no_length_is_looked_at_once() -> None:

@@ -129,6 +129,18 @@ def make_plan(
     )
 
 
+def other_bits(snapshot: Snapshot, plan: Plan) -> tuple[str, ...]:
+    """The carried-over services whose pods in the two slots run different bits under the same reference."""
+    return tuple(
+        change.service
+        for change in plan.changes
+        if change.carried
+        and (serving := snapshot.workload(change.service, plan.active).image_ids)
+        and (staged := snapshot.workload(change.service, plan.target).image_ids)
+        and serving != staged
+    )
+
+
 def previous_spec(snapshot: Snapshot, slot: Slot) -> SlotSpec | None:
     """What the slot holds now, as a spec to put back; None when a service of it holds nothing."""
     specs = []

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, ReleaseFailed, ReleaseTimedOut
-from bluegreen.domain.events import Checked, Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting
+from bluegreen.domain.events import Checked, Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting, Warned
 from bluegreen.domain.health import Doomed, Progressing, Ready, SlotDoomed, judge
+from bluegreen.domain.plan import other_bits
 from bluegreen.domain.release import Validated
 from bluegreen.ports import Check, Through
 
@@ -31,6 +32,11 @@ def validate(tools: Tools, plan: Plan) -> Snapshot:
     what = f"{plan.target} until it is ready"
     tools.emit(PhaseBegan(phase=Phase.VALIDATE, what=what, limit=limit))
     ready = wait_until_ready(tools, plan.target, revision=plan.release, limit=limit)
+    for service in other_bits(ready, plan):
+        image = next(change.after for change in plan.changes if change.service == service)
+        tools.emit(
+            Warned(text=f"{service}: {image} is other bits in {plan.target} than in {plan.active}: its tag moved")
+        )
     check_slot(tools, plan.target)
     tools.record(plan.release, Validated(slot=plan.target))
     sizes = ", ".join(f"{tools.stack.short(name)} {size}/{size} ready" for name, size in plan.sizes)

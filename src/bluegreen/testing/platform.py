@@ -95,6 +95,7 @@ class _Staged:
     spec: WorkloadSpec
     revision: str
     at: Instant
+    bits: str
     ended: bool = False
 
 
@@ -139,6 +140,8 @@ class FakePlatform:
         self.entry_answers = True
         """False: the entry address is not reachable from here, as a ClusterIP is not from a CI runner."""
         self.settings: dict[str, Template] = {}
+        self.builds: dict[str, int] = {}
+        """By tag: which build it names now; pods that were staged earlier run the build of their time (a moved tag)."""
         self._lock = lock
         self._grip: Grip | None = None
         self._writes = count(1)
@@ -155,7 +158,8 @@ class FakePlatform:
         )
 
     def _put(self, slot: Slot, spec: WorkloadSpec, *, revision: str, at: Instant) -> None:
-        self._staged[spec.service, slot] = _Staged(spec, revision, at)
+        bits = f"{spec.image}#{self.builds.get(spec.image.tag, 0)}"
+        self._staged[spec.service, slot] = _Staged(spec, revision, at, bits)
 
     def users(self, service: str, *, requests: int) -> None:
         """Let users make so many requests of the service now, besides the steady rate."""
@@ -430,6 +434,7 @@ class FakePlatform:
             template=staged.spec.template,
             pods=pods,
             reachable=sum(pod.ready for pod in pods),
+            image_ids=frozenset({staged.bits} if pods else ()),
         )
 
     def _pods(self, service: str, slot: Slot) -> tuple[Pod, ...]:

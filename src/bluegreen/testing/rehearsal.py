@@ -82,6 +82,10 @@ class Rehearsal:
         images = {service.name: self.image(service.name, tag) for service in self.stack.services}
         return release(self.tools(), images=images, options=options or Options(), dry_run=dry_run)
 
+    def deploy_one(self, service: str, tag: str) -> ExitCode:
+        """Release this tag of one service; the others' images are carried over."""
+        return release(self.tools(), images={service: self.image(service, tag)}, options=Options())
+
     def rollback(self, *, to: Slot | None = None, cold: bool = False) -> ExitCode:
         """Roll back by hand, as another person."""
         return rollback(self.tools(who="bob"), to=to, cold=cold)

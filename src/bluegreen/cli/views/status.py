@@ -104,7 +104,7 @@ def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Se
         back=back.slot if isinstance(back, Back) else None,
         back_words=_back_words(back, snapshot),
         last=f"{newest.id} {newest.outcome}" if newest is not None and newest.outcome is not None else "",
-        unfinished=_unfinished(newest, serving) if newest is not None and newest.outcome is None else None,
+        unfinished=_unfinished(newest, serving) if newest is not None and newest.open else None,
     )
 
 
