@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bluegreen.domain.errors import ExitCode, HeldBy, JournalError, PlatformError, UsageError
 from bluegreen.domain.events import CameBack, Diagnosed, PhaseDone, Summary, Waiting, Warned
 from bluegreen.domain.plan import Options
-from bluegreen.domain.release import Outcome, RunKind
+from bluegreen.domain.release import Outcome, RunKind, Switching
 from bluegreen.domain.snapshot import Template
 from bluegreen.domain.stack import Slot
+from bluegreen.pipeline.release import release
 from bluegreen.ports import Cover, Purpose
 from bluegreen.testing import Behaviour, FakeLock, Fault, Rehearsal, example_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bluegreen.domain.release import Entry
+    from bluegreen.ports import Journal
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 
@@ -56,6 +66,59 @@ def test_a_carried_image_of_the_same_bits_is_no_news() -> None:
     rehearsal = Rehearsal()
     assert rehearsal.deploy_one("pair-back", "v2") is ExitCode.OK
     assert not [event for event in rehearsal.events if isinstance(event, Warned)]
+
+
+def test_a_slot_that_users_have_left_serves_on_for_five_seconds_whichever_run_moved_them() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(validation_time=0.0))
+    left = rehearsal.clock.now()
+    rehearsal.clock.at(left + 4.9, lambda: tags.extend(rehearsal.tags(BLUE)))
+    tags: list[str] = []
+    assert rehearsal.deploy("v3", options=Options(validation_time=0.0)) is ExitCode.OK
+    assert tags == ["v1", "v1"]
+
+
+def test_a_journal_that_cannot_be_read_after_the_switch_brings_users_back() -> None:
+    rehearsal = Rehearsal()
+    tools = rehearsal.tools()
+    journal = Unreadable(tools.journal, after=Switching)
+    images = {name: rehearsal.image(name, "v2") for name in rehearsal.stack.names}
+    assert release(replace(tools, journal=journal), images=images, options=Options()) is ExitCode.ROLLED_BACK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+class Unreadable:
+    """A journal on a disk that fails for good after the first entry of a kind."""
+
+    def __init__(self, journal: Journal, *, after: type) -> None:
+        self._journal, self._after, self._broken = journal, after, False
+
+    def record(self, entry: Entry) -> None:
+        self._check()
+        self._journal.record(entry)
+        self._broken = isinstance(entry.body, self._after)
+
+    def entries(self, run: str) -> Sequence[Entry]:
+        self._check()
+        return self._journal.entries(run)
+
+    def runs(self, *, newest: int) -> Sequence[str]:
+        self._check()
+        return self._journal.runs(newest=newest)
+
+    def _check(self) -> None:
+        if self._broken:
+            raise JournalError("state.db cannot be used: disk I/O error")
+
+
+def test_a_doom_is_told_with_its_cause_when_its_log_cannot_be_read() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=0.2)
+    rehearsal.platform.faults.append(Fault(call="diagnose", action=_unreachable))
+    assert rehearsal.deploy("v2") is ExitCode.FAILED
+    ended = rehearsal.last_run().ended
+    assert ended is not None
+    assert ended.cause is not None
 
 
 def test_a_window_of_no_length_is_looked_at_once() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode, Held
+from bluegreen.domain.errors import ExitCode, Held, ReleaseTimedOut
 from bluegreen.domain.events import Summary
 from bluegreen.domain.plan import Options
-from bluegreen.domain.release import Outcome
+from bluegreen.domain.release import Outcome, RunKind
 from bluegreen.domain.stack import Slot
+from bluegreen.ports import Grip, Purpose
 from bluegreen.testing import Behaviour, Rehearsal
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
+BOBS = Purpose(kind=RunKind.ROLLBACK, run="b-bob", who="bob")
 
 
 def headline(rehearsal: Rehearsal) -> str:
@@ -84,6 +86,77 @@ def test_a_target_without_a_ready_pod_is_refused_and_started_with_cold() -> None
     assert rehearsal.rollback(cold=True) is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
     assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_a_slot_that_is_being_ended_is_no_target_though_its_pods_are_ready() -> None:
+    rehearsal = Rehearsal()
+    refused: list[str] = []
+
+    def try_it() -> None:
+        with pytest.raises(Held) as error:
+            rehearsal.rollback()
+        refused.append(str(error.value))
+
+    rehearsal.clock.at(6.2, try_it)
+    options = Options(validation_time=4.0, scale_down_old=True)
+    assert rehearsal.deploy("v2", options=options) is ExitCode.OK
+    assert refused == ["pair-front has no ready pod in blue: users would be sent to nobody"]
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_a_rollback_before_the_old_slot_is_ended_is_no_release() -> None:
+    """5.5 s: the release waits for the floor, to end the old slot."""
+    rehearsal = Rehearsal()
+    codes: list[ExitCode] = []
+    rehearsal.clock.at(5.5, lambda: codes.append(rehearsal.rollback()))
+    code = rehearsal.deploy("v2", options=Options(validation_time=4.0, scale_down_old=True))
+    assert codes == [ExitCode.OK]
+    assert code is ExitCode.ROLLED_BACK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_a_cold_rollback_that_failed_is_not_carried_out_by_the_next_deploy() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    rehearsal.platform.behaviours["v1"] = Behaviour(never_ready=True)
+    with pytest.raises(ReleaseTimedOut):
+        rehearsal.rollback(cold=True)
+    assert rehearsal.last_run().outcome is Outcome.FAILED
+    assert rehearsal.deploy("v3") is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.tags(BLUE) == ("v3", "v3")
+
+
+def test_what_a_cold_rollback_started_is_good_to_be_put_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    rehearsal.rollback(cold=True)
+    rehearsal.deploy("v3")
+    rehearsal.platform.behaviours["v4"] = Behaviour(never_ready=True)
+    rehearsal.deploy("v4", options=Options(health_retries=1))
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_what_an_overtaken_release_left_is_never_put_back() -> None:
+    rehearsal = Rehearsal()
+    grips: list[Grip] = []
+    rehearsal.clock.at(0.5, lambda: grips.append(rehearsal.tools(who="bob").lock.preempt(BOBS)))
+    rehearsal.deploy("v2")
+    rehearsal.die()
+    rehearsal.platform.behaviours["v3"] = Behaviour(crash_after=0.2)
+    rehearsal.deploy("v3")
+    assert rehearsal.tags(GREEN) == ("v1", "v1")
+
+
+def test_the_way_back_outlives_twenty_failed_releases() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.behaviours["v3"] = Behaviour(crash_after=0.2)
+    for _ in range(20):
+        rehearsal.deploy("v3")
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
 
 
 def test_it_asks_nothing_of_the_slot_that_users_leave() -> None:

@@ -211,6 +211,7 @@ BAD = [
     Outcome.ROLLED_BACK,
     Outcome.INTERRUPTED,
     Outcome.ABANDONED,
+    Outcome.YIELDED,
 ]
 
 

@@ -209,7 +209,7 @@ class Run:
         if self.outcome in {None, Outcome.HELD, Outcome.YIELDED}:
             return None
         if self.plan is None:
-            return self.to
+            return None if self.outcome is Outcome.FAILED else self.to
         return self.plan.target if self.outcome.in_effect else self.plan.active
 
 
@@ -275,13 +275,24 @@ def put_back(plan: Plan, runs: Iterable[Run]) -> Plan:
 
 
 def _left_bad(run: Run) -> bool:
+    if run.kind is RunKind.ROLLBACK:
+        return False  # a cold start staged again what had served before
     return run.outcome is None or run.outcome in {
+        Outcome.YIELDED,
         Outcome.FAILED,
         Outcome.TIMED_OUT,
         Outcome.ROLLED_BACK,
         Outcome.INTERRUPTED,
         Outcome.ABANDONED,
     }
+
+
+def last_move(runs: Iterable[Run]) -> float | None:
+    """When users were last moved, or were about to be, in seconds since 1970; None: no run on record did."""
+    moves = (
+        entry.at for run in runs for entry in reversed(run.entries) if isinstance(entry.body, Switching | RollingBack)
+    )
+    return next(moves, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -317,7 +328,7 @@ def way_back(runs: Iterable[Run], *, serving: Slot | None) -> Back | NoWayBack:
 
 def _back_from(run: Run, serving: Slot | None) -> Back | NoWayBack | None:
     if run.kind is RunKind.ROLLBACK:
-        return _after_rollback(run, serving)
+        return None if run.outcome is Outcome.FAILED else _after_rollback(run, serving)
     plan = run.plan
     assert plan is not None  # noqa: S101 - way_back leaves the others out
     if run.outcome is None:

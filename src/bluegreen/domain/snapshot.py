@@ -138,6 +138,11 @@ class Workload:
         """How many of the current pods are ready."""
         return sum(pod.ready for pod in self.current)
 
+    @property
+    def answers(self) -> bool:
+        """Whether a user who is sent here meets somebody: a slot that is being ended leaves the data plane first."""
+        return self.ready > 0 and self.reachable != 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:

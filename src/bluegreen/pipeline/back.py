@@ -45,7 +45,7 @@ def go_back(tools: Tools, slot: Slot, *, run: str, why: str, grip: Grip) -> Snap
 def refuse_cold(snapshot: Snapshot, slot: Slot) -> None:
     """Raise Held when a service has no ready pod in the slot: users would be sent to nobody."""
     for workload in snapshot.slot_workloads(slot):
-        if workload.ready == 0:
+        if not workload.answers:
             raise Held(
                 f"{workload.service} has no ready pod in {slot}: users would be sent to nobody",
                 mend=f"bluegreen rollback --to {slot} --cold starts it first; users stay where they are until then",

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
     from bluegreen.domain.snapshot import Snapshot
-    from bluegreen.domain.stack import Instant
+    from bluegreen.domain.stack import Instant, Slot
     from bluegreen.pipeline.switch import Switched
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip
@@ -86,8 +86,14 @@ def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
 
 
 def _has_left(tools: Tools, plan: Plan) -> bool:
-    """Whether a write to a route was announced: users may have left the active slot."""
-    return any(run.id == plan.release and run.moves for run in tools.runs())
+    """Whether a write to a route was announced: users may have left the active slot.
+
+    A journal that cannot be read says nothing; going back to the active slot is harmless then.
+    """
+    try:
+        return any(run.id == plan.release and run.moves for run in tools.runs())
+    except BluegreenError:
+        return True
 
 
 def resume(tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
@@ -97,6 +103,8 @@ def resume(tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snap
     """
     started = tools.clock.now()
     try:
+        if judged is not None:
+            _heed(judged)
         switched = switch_again(tools, plan, snapshot=snapshot, grip=grip)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
@@ -112,7 +120,10 @@ def _finish(
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
     ended = _outcome(judgement, proved=switched.proved)
-    warm, kept = _retire(tools, plan, switched, grip=grip)
+    try:
+        warm, kept = _retire(tools, plan, switched, grip=grip)
+    except (LostLock, Held) as error:
+        return _end_yielded(tools, plan, error, started=started)
     _protect(tools, grip=grip)
     return summarise(tools, plan, ended, started=started, warm=warm, error=kept)
 
@@ -134,12 +145,14 @@ def _outcome(judgement: Judgement, *, proved: bool) -> Ended:
 def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> tuple[bool, BluegreenError | None]:
     """End the old slot if that was asked for. Whether it is still warm, and what kept it from being ended.
 
-    A failure here is told and no more: the release itself is good.
+    A failure here is told and no more: the release itself is good. Raises LostLock and Held when users were moved.
     """
     if not plan.options.scale_down_old:
         return True, None
     try:
         retire(tools, plan, switched_at=switched.at, grip=grip)
+    except (LostLock, Held):
+        raise
     except BluegreenError as error:
         tools.emit(Warned(text=f"{plan.active} was not ended: {error}", mend=error.mend))
         return True, error
@@ -216,9 +229,18 @@ def _end_after(tools: Tools, plan: Plan, error: BluegreenError, *, started: Inst
     return summarise(tools, plan, ended, started=started, error=error, warm=warm)
 
 
-def _end_yielded(tools: Tools, plan: Plan, error: LostLock, *, started: Instant) -> ExitCode:
+def _end_yielded(tools: Tools, plan: Plan, error: BluegreenError, *, started: Instant) -> ExitCode:
     """Somebody else has moved the routes: say where users are, and write nothing."""
-    slots = {route.slot for route in tools.snapshot().routes}
+    slots = _slots_of_users(tools)
     outcome = Outcome.ROLLED_BACK if slots == {plan.active} else Outcome.YIELDED
-    tools.emit(Failing(why=str(error), users=f"users are on {' and '.join(sorted(str(slot) for slot in slots))}"))
+    where = " and ".join(sorted(str(slot) for slot in slots)) or "a slot that cannot be seen now"
+    tools.emit(Failing(why=str(error), users=f"users are on {where}"))
     return summarise(tools, plan, Ended(outcome=outcome, why=str(error)), started=started, error=error, warm=True)
+
+
+def _slots_of_users(tools: Tools) -> set[Slot | None]:
+    """Where the routes lead; nowhere when the platform cannot be seen."""
+    try:
+        return {route.slot for route in tools.snapshot().routes}
+    except BluegreenError:
+        return set()

@@ -14,6 +14,8 @@ from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
 from bluegreen.pipeline.back import go_back, refuse_cold, restore
+from bluegreen.pipeline.deploy import stage_limit
+from bluegreen.pipeline.validate import wait_until_ready
 from bluegreen.ports import Cover, Purpose
 
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
     run = tools.new_id("b")
     grip = tools.lock.preempt(Purpose(kind=RunKind.ROLLBACK, run=run, who=tools.who))
     try:
+        snapshot = tools.snapshot()  # what the run that was taken over did until now
+        if not cold:
+            refuse_cold(snapshot, slot)
         tools.record_if_possible(run, RollbackBegan(to=slot, of=of.id if of else "", who=tools.who, reason=reason))
         _warm_up(tools, snapshot, slot, run=run, grip=grip)
         go_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip)
@@ -85,14 +90,15 @@ def _nothing_to_do(tools: Tools, found: NoWayBack) -> ExitCode:
 
 def _warm_up(tools: Tools, snapshot: Snapshot, slot: Slot, *, run: str, grip: Grip) -> None:
     """Start the slot where it has no ready pod; users stay where they are until it is ready."""
-    if all(workload.ready for workload in snapshot.slot_workloads(slot)):
+    if all(workload.answers for workload in snapshot.slot_workloads(slot)):
         return
-    from bluegreen.pipeline.deploy import stage_limit
-    from bluegreen.pipeline.validate import wait_until_ready
-
     tools.emit(Note(text=f"{slot} is started first: a cold start"))
-    tools.platform.stage(_cold_spec(snapshot, slot, run=run), grip=grip, until=tools.limit(stage_limit(tools)))
-    wait_until_ready(tools, slot, revision=run, limit=COLD_LIMIT)
+    try:
+        tools.platform.stage(_cold_spec(snapshot, slot, run=run), grip=grip, until=tools.limit(stage_limit(tools)))
+        wait_until_ready(tools, slot, revision=run, limit=COLD_LIMIT)
+    except BluegreenError as error:  # no route was written: the next command has nothing to carry out
+        tools.record_if_possible(run, Ended(outcome=Outcome.FAILED, why=str(error)))
+        raise
 
 
 def _cold_spec(snapshot: Snapshot, slot: Slot, *, run: str) -> SlotSpec:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 CALL_LIMIT: Seconds = 10.0
 """How long one call to the platform may take, where no other limit is named."""
 
-HISTORY = 20
-"""How many runs are looked at to find the way back."""
+HISTORY = 21
+"""How many runs are looked at to find the way back: the twenty that a journal keeps, and the last good one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

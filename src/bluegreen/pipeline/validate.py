@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import DeadlineExceeded, ReleaseFailed, ReleaseTimedOut
+from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseFailed, ReleaseTimedOut
 from bluegreen.domain.events import Checked, Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting, Warned
 from bluegreen.domain.health import Doomed, Progressing, Ready, SlotDoomed, judge
 from bluegreen.domain.plan import other_bits
 from bluegreen.domain.release import Validated
-from bluegreen.ports import Check, Through
+from bluegreen.ports import Check, Diagnosis, Through
 
 if TYPE_CHECKING:
     from bluegreen.domain.health import Cause
@@ -64,7 +64,10 @@ def wait_until_ready(tools: Tools, slot: Slot, *, revision: str, limit: Seconds)
 
 
 def _doomed(tools: Tools, cause: Cause) -> SlotDoomed:
-    found = tools.platform.diagnose(cause, until=tools.limit())
+    try:
+        found = tools.platform.diagnose(cause, until=tools.limit())
+    except (PlatformError, DeadlineExceeded) as error:  # the cause is known; only its log is not
+        found = Diagnosis(where=f"its log cannot be read now: {error}")
     tools.emit(Diagnosed(cause=cause, log=found.log, where=found.where))
     return SlotDoomed(cause)
 

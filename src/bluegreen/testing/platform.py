@@ -96,6 +96,8 @@ class _Staged:
     revision: str
     at: Instant
     bits: str
+    leaving: bool = False
+    """Out of the data plane already, its pods still ready: what is ended leaves in this order."""
     ended: bool = False
 
 
@@ -323,6 +325,7 @@ class FakePlatform:
                 self._leave(slot)
                 staged = self._staged[service, slot]
                 if not staged.ended:
+                    staged.leaving = True
                     self.clock.wait(until=after(self.clock.now(), END_TIME))
                     staged.ended = True
                     gone.append(service)
@@ -433,7 +436,7 @@ class FakePlatform:
             revision=staged.revision,
             template=staged.spec.template,
             pods=pods,
-            reachable=sum(pod.ready for pod in pods),
+            reachable=0 if staged.leaving else sum(pod.ready for pod in pods),
             image_ids=frozenset({staged.bits} if pods else ()),
         )
 

@@ -168,16 +168,19 @@ class _Start:
     def run(self, *, until: Instant) -> Up:
         self._plane.prepare()
         self._fill_slots()
-        active = self._active()
+        serving = self._serving()
         if self._supervisor.answering():
             self._mend()
         else:
             self._begin(until=until)
-        self._wait_ready(active, until=until)
-        self._move(active, until=until)
-        self._settle_idle(active.other, until=until)
+        for slot in serving:
+            self._wait_ready(slot, until=until)
+            self._move(slot, until=until)
+        for slot in Slot:
+            if slot not in serving:
+                self._settle_idle(slot, until=until)
         self._end_orphans(until=until)
-        return Up(active=active, fronts=self._store.record().fronts, already=not self._changed)
+        return Up(active=serving[0], fronts=self._store.record().fronts, already=not self._changed)
 
     def _fill_slots(self) -> None:
         """Give a slot that was never staged the images of the app file."""
@@ -200,8 +203,8 @@ class _Start:
         )
         return SlotSpec(slot=slot, revision="up", workloads=works)
 
-    def _active(self) -> Slot:
-        """The slot of the routes; where none is named yet, the first."""
+    def _serving(self) -> list[Slot]:
+        """The slots that the routes name: one, or both where a switch was cut in two. Without any, the first."""
         slots: set[Slot] = set()
         for service in self._store.record().stack.names:
             route = self._plane.read_route(service)
@@ -212,7 +215,7 @@ class _Start:
                         service, to=_FIRST, fallback=None, fence=self._grip.fence, expect=None
                     )
             slots.add(route.slot or _FIRST)
-        return slots.pop()
+        return [slot for slot in Slot if slot in slots]
 
     def _mend(self) -> None:
         """Start what supervisord should keep and does not."""

@@ -40,9 +40,10 @@ class LocalLock:
         turn = _opened(self._turn_path)
         self._held.append(turn)
         try:
-            while not (self._try(turn) and self._no_rollback()):
+            while True:
+                if self._try(turn) and (grip := self._written_alone(purpose)) is not None:
+                    return grip
                 self._wait_turn(until)
-            return self._written(purpose)
         except BaseException:
             self._let_go()
             raise
@@ -76,11 +77,11 @@ class LocalLock:
             mend="wait for it, or bluegreen rollback takes over at once",
         )
 
-    def _no_rollback(self) -> bool:
-        """Whether no rollback is under way. Only looked at: a rollback that begins now has the newer fence."""
+    def _written_alone(self, purpose: Purpose) -> Grip | None:
+        """The grip, unless a rollback is under way. One that begins now waits until our fence is written."""
         rollback = _opened(self._rollback_path)
         try:
-            return self._try(rollback)
+            return self._written(purpose) if self._try(rollback) else None
         finally:
             os.close(rollback)
 
