@@ -98,7 +98,7 @@ def up(*, state: Path, app: Path | None, ports: Mapping[str, int], emit: Callabl
 
     found = load_app(app)
     clock = listening_clock()
-    by_service = {full_name(found.stack, name): port for name, port in ports.items()}
+    by_service = _by_full_name(found.stack, ports)
     asked = Asked(stack=found.stack, images=found.local.images, ports=by_service, who=who())
     return bring_up(asked, layout=Layout(state), clock=clock, emit=emit, until=after(clock.now(), UP_LIMIT))
 
@@ -135,11 +135,21 @@ def new_id(letters: str) -> str:
 
 
 def full_name(stack: Stack, name: str) -> str:
-    """The service of that full or short name. Raises UsageError with the names that exist."""
-    for service in stack.names:
-        if name in {service, stack.short(service)}:
-            return service
+    """The service of that full or short name; a full name wins. Raises UsageError with the names that exist."""
+    short = [service for service in stack.names if stack.short(service) == name]
+    if name not in stack.names and len(short) == 1:
+        return short[0]
     return stack.service(name).name
+
+
+def _by_full_name(stack: Stack, ports: Mapping[str, int]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for name, port in ports.items():
+        service = full_name(stack, name)
+        if service in found:
+            raise UsageError(f"two ports are named for {service}", mend="name one for each service")
+        found[service] = port
+    return found
 
 
 def _stack_of_app(app: Path | None, *, recorded: Stack) -> Stack:
@@ -154,11 +164,13 @@ def _stack_of_app(app: Path | None, *, recorded: Stack) -> Stack:
 
 
 def _refuse_another(found: Stack, recorded: Stack, *, path: str) -> None:
-    if (found.name, _shape(found)) != (recorded.name, _shape(recorded)):
-        raise UsageError(
-            f"{path}: its services are not those of the stack {recorded.name} that is up here",
-            mend="name the right file with --app or the right state with --state; or bluegreen down, then up",
-        )
+    if (found.name, _shape(found)) == (recorded.name, _shape(recorded)):
+        return
+    what = "its services, or whom they need, are not those of" if found.name == recorded.name else "it is not about"
+    raise UsageError(
+        f"{path}: {what} the stack {recorded.name}, which is up here",
+        mend="name the right file with --app or the right state with --state; or bluegreen down --purge, then up",
+    )
 
 
 def _shape(stack: Stack) -> tuple[tuple[str, tuple[Need, ...]], ...]:

@@ -180,6 +180,8 @@ def test_a_crash_loop_is_told_in_seconds_and_the_idle_slot_gets_its_images_back(
     assert rehearsal.routes == (BLUE, BLUE)
     assert rehearsal.tags(GREEN) == ("v1", "v1")
     assert rehearsal.last_run().restored
+    what = "what to do: its last log lines say why: bluegreen logs back --slot green shows more"
+    assert what in summary(rehearsal).details
 
 
 def test_keep_failed_leaves_the_failed_version_and_says_so() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode, Held, ReleaseTimedOut
+from bluegreen.domain.errors import ExitCode, Held, PlatformError, ReleaseTimedOut
 from bluegreen.domain.events import Summary
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
 from bluegreen.domain.stack import Slot
 from bluegreen.ports import Grip, Purpose
-from bluegreen.testing import Behaviour, Rehearsal
+from bluegreen.testing import Behaviour, Fault, Rehearsal
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 BOBS = Purpose(kind=RunKind.ROLLBACK, run="b-bob", who="bob")
@@ -49,6 +49,19 @@ def test_after_an_automatic_rollback_it_does_not_go_to_what_just_failed() -> Non
     rehearsal.deploy("v2", options=Options(keep_failed=True))
     assert rehearsal.rollback() is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_routes_that_cannot_be_written_are_held_with_the_reason_and_not_called_a_strangers() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.faults += [Fault(call="route", action=_no_room) for _ in range(3)]
+    with pytest.raises(Held, match="the routes could not be written: the disk is full"):
+        rehearsal.rollback()
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def _no_room() -> None:
+    raise PlatformError("the disk is full")
 
 
 def test_before_any_release_there_is_nothing_to_roll_back() -> None:

@@ -264,7 +264,8 @@ def test_up_starts_and_then_shows_the_status(line: Line) -> None:
 
 
 def test_down(line: Line) -> None:
-    assert (line("down", "--purge").asked, line("down", "--purge").out) == ({"purge": True}, "")
+    ended = line("down", "--purge")
+    assert (ended.asked, ended.out) == ({"purge": True}, "   note       the stack has ended\n")
     assert line("down").out == "   note       nothing of the stack was running here\n"
 
 
@@ -384,7 +385,7 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
     ),
     ("deploy", "--backend-image", "a", "--validation-time", "-1"): (
         "--validation-time: -1 is no time to wait",
-        "write a number of seconds, 0 or more",
+        "write a number of seconds from 0 to 86400, a day",
     ),
     ("deploy", "--backend-image", "a", "--validation-time", "abc"): (
         "--validation-time: 'abc' is not a number of seconds",
@@ -392,23 +393,31 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
     ),
     ("deploy", "--backend-image", "a", "--validation-time", "nan"): (
         "--validation-time: nan is no time to wait",
-        "write a number of seconds, 0 or more",
+        "write a number of seconds from 0 to 86400, a day",
     ),
     ("deploy", "--backend-image", "a", "--validation-time", "inf"): (
         "--validation-time: inf is no time to wait",
-        "write a number of seconds, 0 or more",
+        "write a number of seconds from 0 to 86400, a day",
+    ),
+    ("deploy", "--backend-image", "a", "--validation-time", "86401"): (
+        "--validation-time: 86401 is no time to wait",
+        "write a number of seconds from 0 to 86400, a day",
     ),
     ("deploy", "--backend-image", "a", "--health-retries", "0"): (
         "--health-retries: 0 is too small",
-        "write a number from 1 up",
+        "write a number from 1 to 17280",
+    ),
+    ("deploy", "--backend-image", "a", "--health-retries", "17281"): (
+        "--health-retries: 17281 is too much",
+        "write a number from 1 to 17280",
     ),
     ("deploy", "--backend-image", "a", "--health-retries", "1.5"): (
         "--health-retries: '1.5' is not a whole number",
-        "write a number from 1 up",
+        "write a number from 1 to 17280",
     ),
     ("deploy", "--backend-image", "a", "--health-retries", "9" * 5000): (
         f"--health-retries: '{'9' * 60}...' is not a whole number",
-        "write a number from 1 up",
+        "write a number from 1 to 17280",
     ),
     ("deploy", "--image", "alfredai/backend:v2"): (
         "--image: 'alfredai/backend:v2' does not name a service and a value",
@@ -446,6 +455,15 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
         "write a number from 1 to 65535, or 0 for any port that is free",
     ),
     ("up", "--port", "a=1", "--port", "a=2"): ("--port names a twice", "name each service once"),
+    ("--state", "", "status"): ("--state: '' is no name of a folder", "name a folder, which need not exist"),
+    ("status", "--state", "9" * 300): (
+        f"--state: '{'9' * 60}' is no name of a folder",
+        "name a folder, which need not exist",
+    ),
+    ("status", "--state", __file__): (
+        f"--state: {__file__!r} is a file, not a folder",
+        "name a folder, which need not exist",
+    ),
     ("history", "-n", "x"): ("-n: 'x' is not a whole number", "write a number from 1 up"),
 }
 

@@ -104,7 +104,8 @@ def _text(path: Path) -> str:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise AppFileError("the file is not UTF-8 text", path=str(path), line=line, mend="save it as UTF-8") from error
     except OSError as error:
-        raise AppFileError(f"it cannot be read: {error.strerror}", path=str(path)) from error
+        message = f"it cannot be read: {error.strerror}"
+        raise AppFileError(message, path=str(path), mend="name the app file with --app FILE") from error
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, *, path: str) -> AppFileError:

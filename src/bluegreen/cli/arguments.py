@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -13,9 +12,12 @@ from bluegreen.domain.image import ImageReference
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bluegreen.domain.stack import Service, Stack
+    from bluegreen.domain.stack import Seconds, Service, Stack
 
 HIGHEST_PORT = 65535
+
+LONGEST: Seconds = 86_400.0
+"""A day: nobody waits longer for a release, which keeps the lock all that time. Longer ones are slips of the pen."""
 
 LONGEST_QUOTE = 60
 
@@ -32,7 +34,7 @@ def _refuse(parameter: click.Parameter | None, message: str, mend: str) -> NoRet
 
 
 class WindowSeconds(click.ParamType[float]):
-    """A number of seconds, 0 or more."""
+    """A number of seconds, from 0 to LONGEST."""
 
     name = "seconds"
 
@@ -47,8 +49,8 @@ class WindowSeconds(click.ParamType[float]):
             seconds = float(str(value))
         except ValueError:
             _refuse(param, f"{_quoted(value)} is not a number of seconds", "write for example 30")
-        if not math.isfinite(seconds) or seconds < 0:
-            _refuse(param, f"{value} is no time to wait", "write a number of seconds, 0 or more")
+        if not 0 <= seconds <= LONGEST:  # which is false of "nan", too
+            _refuse(param, f"{value} is no time to wait", f"write a number of seconds from 0 to {LONGEST:.0f}, a day")
         return seconds
 
 
@@ -56,6 +58,11 @@ class Count(click.ParamType[int]):
     """A whole number, 1 or more."""
 
     name = "number"
+
+    def __init__(self, *, most: int | None = None) -> None:
+        """``most``: the highest that makes sense; None: there is no such."""
+        self._most = most
+        self._mend = "write a number from 1 up" if most is None else f"write a number from 1 to {most}"
 
     def convert(
         self,
@@ -66,9 +73,11 @@ class Count(click.ParamType[int]):
         """Read it. Raises UsageError."""
         text = str(value).strip()
         if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 9:
-            _refuse(param, f"{_quoted(value)} is not a whole number", "write a number from 1 up")
+            _refuse(param, f"{_quoted(value)} is not a whole number", self._mend)
         if int(text) < 1:
-            _refuse(param, f"{value} is too small", "write a number from 1 up")
+            _refuse(param, f"{value} is too small", self._mend)
+        if self._most is not None and int(text) > self._most:
+            _refuse(param, f"{value} is too much", self._mend)
         return int(text)
 
 

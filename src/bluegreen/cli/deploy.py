@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from bluegreen.cli.arguments import Count, Pair, WindowSeconds, image_flags, images_named
+from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_flags, images_named
 from bluegreen.cli.group import Command, calls_of, peek, session_of, write_exit_codes
 from bluegreen.cli.screen import listener
 from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.image import ImageReference
-from bluegreen.domain.plan import Options
+from bluegreen.domain.plan import RETRY_SECONDS, Options
 
 if TYPE_CHECKING:
     from bluegreen.cli.session import Session
@@ -92,7 +92,7 @@ def _image_option(flag: str) -> click.Option:
 )
 @click.option(
     "--health-retries",
-    type=Count(),
+    type=Count(most=int(LONGEST / RETRY_SECONDS)),
     default=_DEFAULTS.health_retries,
     show_default=True,
     metavar="N",

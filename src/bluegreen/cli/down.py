@@ -22,5 +22,9 @@ def command(context: click.Context, *, purge: bool) -> None:
     """End the stack on this machine. Users are cut off: it is the only command that does that."""
     session = session_of(context)
     with listener(session) as emit:
-        if not calls_of(context).down(session, purge=purge, emit=emit):
-            emit(Note(text="nothing of the stack was running here"))
+        ended = calls_of(context).down(session, purge=purge, emit=emit)
+        emit(Note(text=_words(purge=purge) if ended else "nothing of the stack was running here"))
+
+
+def _words(*, purge: bool) -> str:
+    return "the stack has ended" if purge else "the stack has ended; bluegreen up brings the same slot back"

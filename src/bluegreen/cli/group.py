@@ -19,7 +19,7 @@ from click.core import ParameterSource
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.session import DEFAULT_STATE, Format, Session
-from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PREFIX: Final = "BLUEGREEN"
 DEBUG: Final = f"{PREFIX}_DEBUG"
 _META: Final = "bluegreen.global."
+_LONGEST_NAME: Final = 255
+"""Bytes of one name in a path; no usual file system takes more."""
+_QUOTED: Final = 60
 
 COMMANDS: Final[Mapping[str, str]] = {
     "up": "start the stack on this machine",
@@ -41,12 +44,32 @@ COMMANDS: Final[Mapping[str, str]] = {
 }
 
 
+class Folder(click.ParamType[Path]):
+    """A folder, which need not exist."""
+
+    name = "folder"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,  # noqa: ARG002 - click passes it
+        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+    ) -> Path:
+        """Read it. Raises UsageError for a file, and for no name at all, as an unset variable of a script gives it."""
+        path, mend = Path(str(value)), "name a folder, which need not exist"
+        if not str(value) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
+            raise UsageError(f"--state: {str(value)[:_QUOTED]!r} is no name of a folder", mend=mend)
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"--state: {str(path)!r} is a file, not a folder", mend=mend)
+        return path
+
+
 def global_options() -> list[click.Option]:
     """The options of every command."""
     return [
         _global(
             "--state",
-            type=click.Path(path_type=Path, file_okay=False),
+            type=Folder(),
             metavar="DIR",
             help=f"Where this machine's stack is kept (default {DEFAULT_STATE}).",
         ),

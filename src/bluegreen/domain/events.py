@@ -2,6 +2,10 @@
 
 The same values are the JSON lines of ``--output json``: the event's name is its class name in snake case, its fields
 are the fields here. ``VERSION`` changes when a field changes its meaning or goes.
+
+Four kinds of lines are no events of a run. ``error`` is the last line of a command that was refused or could not be
+carried out: ``message`` (what and where), ``mend`` (what to do, may be empty) and ``exit_code``; a run that has a
+``summary`` has none. ``status``, ``run`` and ``log_tail`` are the answers of the commands that only look.
 """
 
 from __future__ import annotations

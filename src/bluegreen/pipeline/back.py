@@ -32,14 +32,16 @@ def go_back(tools: Tools, slot: Slot, *, run: str, why: str, grip: Grip) -> Snap
     started = tools.clock.now()
     snapshot = tools.snapshot()
     refuse_cold(snapshot, slot)
+    trouble = ""
     for _ in range(TRIES):
         moves = moves_to(tools, snapshot, slot, order=tools.stack.names[::-1])
-        snapshot, _ = write(tools, moves, grip=grip)
+        written = write(tools, moves, grip=grip)
+        snapshot, trouble = written.snapshot, written.trouble
         tools.record_if_possible(run, RollingBack(moves=moves, why=why))
         if all(route.slot is slot for route in snapshot.routes):
             tools.emit(CameBack(slot=slot, why=why, took=tools.since(started)))
             return snapshot
-    raise not_holding_still()
+    raise not_holding_still(trouble)
 
 
 def refuse_cold(snapshot: Snapshot, slot: Slot) -> None:

@@ -40,7 +40,7 @@ def _end_fallback(tools: Tools, plan: Plan, *, grip: Grip) -> None:
     refuse_elsewhere(snapshot.routes, plan.target)
     moves = moves_to(tools, snapshot, plan.target, order=tools.stack.names)
     tools.record(plan.release, Retiring(slot=plan.active, moves=moves))
-    _, strangers = write(tools, moves, grip=grip)
-    if strangers:
-        refuse_elsewhere(strangers, plan.target)
-        raise not_holding_still()
+    written = write(tools, moves, grip=grip)
+    if written.strangers:
+        refuse_elsewhere(written.strangers, plan.target)
+        raise not_holding_still(written.trouble)

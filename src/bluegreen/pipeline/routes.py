@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import Held
-from bluegreen.domain.routing import Move, foreign
+from bluegreen.domain.routing import Move, Unknown, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,15 +39,28 @@ def moves_to(
     )
 
 
-def write(tools: Tools, moves: Sequence[Move], *, grip: Grip) -> tuple[Snapshot, tuple[Route, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What was read after a write: the routes, those of them that do not carry our write, and what went wrong."""
+
+    snapshot: Snapshot
+    strangers: tuple[Route, ...]
+    """None when all is well."""
+    trouble: str
+    """Why a write did not go through, as far as the platform knows; empty: it knows of nothing."""
+
+
+def write(tools: Tools, moves: Sequence[Move], *, grip: Grip) -> Written:
     """Write them all, then read all routes again.
 
-    Returns what was read and the routes that do not carry our write: none when all is well. An answer that was lost is
-    settled by this reading, for each write has an id of its own. Raises LostLock, PlatformError.
+    An answer that was lost is settled by this reading, for each write has an id of its own. Raises LostLock,
+    PlatformError.
     """
-    tools.platform.route(moves, grip=grip, until=tools.limit())
+    results = tools.platform.route(moves, grip=grip, until=tools.limit())
     read = tools.snapshot()
-    return read, foreign(read, moves)
+    strangers = foreign(read, moves)
+    lost = [result.why for result in results if isinstance(result, Unknown)]
+    return Written(snapshot=read, strangers=strangers, trouble=lost[0] if lost and strangers else "")
 
 
 def stamp(tools: Tools, slot: Slot, *, grip: Grip) -> Snapshot:
@@ -56,13 +70,14 @@ def stamp(tools: Tools, slot: Slot, *, grip: Grip) -> Snapshot:
     replaced: an unvalidated slot never gets a user. Raises Held when the routes do not hold still.
     """
     snapshot = tools.snapshot()
+    trouble = ""
     for _ in range(TRIES):
-        moves = moves_to(tools, snapshot, slot, order=tools.stack.names)
-        snapshot, strangers = write(tools, moves, grip=grip)
-        if not strangers:
-            return snapshot
-        refuse_elsewhere(strangers, slot)
-    raise not_holding_still()
+        written = write(tools, moves_to(tools, snapshot, slot, order=tools.stack.names), grip=grip)
+        if not written.strangers:
+            return written.snapshot
+        refuse_elsewhere(written.strangers, slot)
+        snapshot, trouble = written.snapshot, written.trouble
+    raise not_holding_still(trouble)
 
 
 def refuse_elsewhere(strangers: Sequence[Route], slot: Slot) -> None:
@@ -76,8 +91,13 @@ def refuse_elsewhere(strangers: Sequence[Route], slot: Slot) -> None:
             )
 
 
-def not_holding_still() -> Held:
-    """The error for routes that somebody keeps writing."""
+def not_holding_still(trouble: str = "") -> Held:
+    """The error for routes that somebody keeps writing, or that cannot be written because of ``trouble``."""
+    if trouble:
+        return Held(
+            f"the routes could not be written: {trouble}",
+            mend="mend that, then run this again; bluegreen status shows where users are",
+        )
     return Held(
         f"the routes were changed by somebody else {TRIES} times in a row",
         mend="find out who writes them (bluegreen status), then run this again",

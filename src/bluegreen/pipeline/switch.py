@@ -14,6 +14,7 @@ from bluegreen.domain.routing import routed
 from bluegreen.domain.stack import HttpCheck, after
 from bluegreen.pipeline.routes import (
     TRIES,
+    Written,
     moves_to,
     not_holding_still,
     refuse_elsewhere,
@@ -74,9 +75,9 @@ def switch_again(tools: Tools, plan: Plan, *, snapshot: Snapshot, grip: Grip) ->
     before = tools.metrics.read(snapshot, until=tools.limit())
     moves = moves_to(tools, snapshot, plan.target, order=tools.stack.names, fallback=plan.active)
     tools.record(plan.release, Switching(moves=moves))
-    _, strangers = write(tools, moves, grip=grip)
-    if strangers:
-        raise not_holding_still()
+    written = write(tools, moves, grip=grip)
+    if written.strangers:
+        raise not_holding_still(written.trouble)
     return _arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
 
 
@@ -96,29 +97,32 @@ def _arrive(
 
 
 def _move_all(tools: Tools, plan: Plan, *, grip: Grip) -> tuple[Move, ...]:
+    trouble = ""
     for _ in range(TRIES):
         snapshot = tools.snapshot()
         refuse_elsewhere(snapshot.routes, plan.active)
         _still_ready(snapshot, plan)
         moves = moves_to(tools, snapshot, plan.target, order=tools.stack.names, fallback=plan.active)
         tools.record(plan.release, Switching(moves=moves))
-        if _write_all(tools, plan, moves, grip=grip):
+        written = _write_all(tools, plan, moves, grip=grip)
+        if not written.strangers:
             return moves
-    raise not_holding_still()
+        trouble = written.trouble
+    raise not_holding_still(trouble)
 
 
-def _write_all(tools: Tools, plan: Plan, moves: Sequence[Move], *, grip: Grip) -> bool:
+def _write_all(tools: Tools, plan: Plan, moves: Sequence[Move], *, grip: Grip) -> Written:
     """Write; when a stranger's write came between, take ours back. Raises Held when the platform is lost in between."""
     try:
-        _, strangers = write(tools, moves, grip=grip)
-        if strangers:
+        written = write(tools, moves, grip=grip)
+        if written.strangers:
             take_back(tools, moves, plan.active, grip=grip)
     except (PlatformError, DeadlineExceeded) as error:
         raise Held(
             f"the platform was lost in the middle of the switch ({error}); both slots keep serving",
             mend="run bluegreen status; the next deploy or rollback ends this",
         ) from error
-    return not strangers
+    return written
 
 
 def _still_ready(snapshot: Snapshot, plan: Plan) -> None:

@@ -69,7 +69,15 @@ def _doomed(tools: Tools, cause: Cause) -> SlotDoomed:
     except (PlatformError, DeadlineExceeded) as error:  # the cause is known; only its log is not
         found = Diagnosis(where=f"its log cannot be read now: {error}")
     tools.emit(Diagnosed(cause=cause, log=found.log, where=found.where))
-    return SlotDoomed(cause)
+    return SlotDoomed(cause, mend=_what_to_do(tools, cause))
+
+
+def _what_to_do(tools: Tools, cause: Cause) -> str:
+    """The cause's own advice; for what has run and ended, where more of its log is as well."""
+    if cause.exit_code is None:
+        return cause.advice
+    more = f"bluegreen logs {tools.stack.short(cause.service)} --slot {cause.slot} shows more"
+    return f"{cause.advice}: {more}" if cause.advice else more
 
 
 def _timed_out(slot: Slot, wants: tuple[str, ...], limit: Seconds) -> ReleaseTimedOut:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseFailed, UsageError
 from bluegreen.domain.events import Note, Waiting
-from bluegreen.domain.health import Doomed, Ready, SlotDoomed, judge
+from bluegreen.domain.health import Doomed, Progressing, Ready, SlotDoomed, judge
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.stack import Instant, Slot, after
-from bluegreen.platforms.local import envoy_run, images, processes
+from bluegreen.platforms.local import envoy_run, images, processes, reserve
 from bluegreen.platforms.local.addresses import bindable
 from bluegreen.platforms.local.dataplane import DataPlane
 from bluegreen.platforms.local.fence import FenceFile
@@ -35,7 +35,7 @@ from bluegreen.platforms.local.template import template_of
 from bluegreen.ports import Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bluegreen.domain.events import Event
@@ -53,6 +53,8 @@ _ADMIN_LIMIT: Seconds = 1.0
 _IDLE_LIMIT: Seconds = 30.0
 _END_LIMIT: Seconds = 20.0
 _FIRST = Slot.BLUE
+_NAMED = 3
+"""How many of somebody else's files are named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +80,11 @@ class Up:
 def up(asked: Asked, *, layout: Layout, clock: Clock, emit: Callable[[Event], None], until: Instant) -> Up:
     """Bring the stack up, or mend it, and wait for its active slot.
 
-    Raises UsageError (an image is missing, a port is taken, another stack lives here), HeldBy (another command works
-    on it), ReleaseFailed (its replicas do not come up), DeadlineExceeded, PlatformError.
+    Raises UsageError (an image is missing, a port is taken, another stack lives here), NotStarted (Envoy is not
+    installed), HeldBy (another command works on it), ReleaseFailed (its replicas do not come up), DeadlineExceeded,
+    PlatformError.
     """
+    envoy_run.envoy_program()  # told before anything is begun: without it nothing would ever become ready
     layout.prepare()
     lock = LocalLock(layout, clock=clock)
     grip = lock.take(_purpose("up", asked.who), until=clock.now())
@@ -167,6 +171,8 @@ class _Start:
 
     def run(self, *, until: Instant) -> Up:
         self._plane.prepare()
+        with contextlib.suppress(OSError):
+            reserve.keep(self._layout.state)  # on a disk that full a deploy is refused; what runs may come back
         self._fill_slots()
         serving = self._serving()
         if self._supervisor.answering():
@@ -269,22 +275,25 @@ class _Start:
 
     def _wait_ready(self, slot: Slot, *, until: Instant) -> None:
         """Wait until the slot's replicas are ready; whether the data plane knows them is the next question."""
-        for snapshot in self._changes(f"{slot} to be ready", until=until):
-            match judge(_as_if_known(snapshot), slot, revision=_revision(snapshot, slot)):
-                case Ready():
-                    return
-                case Doomed(cause):
-                    raise SlotDoomed(cause, mend=f"logs are in {self._layout.logs}")
-                case waiting:
-                    self._emit(self._waiting(waiting.wants, until=until))
-
-    def _changes(self, what: str, *, until: Instant) -> Iterator[Snapshot]:
+        wants: Sequence[str] = ()
         try:
-            yield from self._platform.changes(until=until)
+            for snapshot in self._platform.changes(until=until):
+                match judge(_as_if_known(snapshot), slot, revision=_revision(snapshot, slot)):
+                    case Ready():
+                        return
+                    case Doomed(cause):
+                        raise SlotDoomed(cause, mend=f"logs are in {self._layout.logs}")
+                    case Progressing(wants):
+                        self._emit(self._waiting(wants, until=until))
         except DeadlineExceeded as error:
-            raise DeadlineExceeded(
-                f"waited {until - self._began:.0f} s for {what}", mend=f"logs are in {self._layout.logs}"
-            ) from error
+            raise self._too_late(slot, wants, until=until) from error
+
+    def _too_late(self, slot: Slot, wants: Sequence[str], *, until: Instant) -> DeadlineExceeded:
+        missing = "; ".join(wants) or "nothing was seen of it"
+        return DeadlineExceeded(
+            f"{slot} was not ready within {until - self._began:.0f} s: {missing}",
+            mend=f"logs are in {self._layout.logs}",
+        )
 
     def _waiting(self, wants: Sequence[str], *, until: Instant) -> Waiting:
         now = self._clock.now()
@@ -361,10 +370,12 @@ def _revision(snapshot: Snapshot, slot: Slot) -> str:
 def down(*, layout: Layout, clock: Clock, emit: Callable[[Event], None], who: str, purge: bool = False) -> bool:
     """End everything, dependents first; whether there was anything to end. The records stay, unless ``purge``.
 
-    Raises HeldBy when another command works on the stack, PlatformError when something will not go.
+    Raises UsageError for a folder that holds somebody else's files and nothing of ours, HeldBy when another command
+    works on the stack, PlatformError when something will not go.
     """
     if not layout.state.is_dir():
         return False
+    layout.refuse_strange()
     lock = LocalLock(layout, clock=clock)
     grip = lock.take(_purpose("down", who), until=clock.now())
     try:
@@ -373,8 +384,16 @@ def down(*, layout: Layout, clock: Clock, emit: Callable[[Event], None], who: st
     finally:
         lock.release(grip)
     if purge:
-        shutil.rmtree(layout.state)
+        _purge(layout, emit=emit)
     return found
+
+
+def _purge(layout: Layout, *, emit: Callable[[Event], None]) -> None:
+    """Remove the state folder. What somebody else has put in it is theirs, and stays."""
+    left = layout.remove()
+    if left:
+        more = "" if len(left) <= _NAMED else f" and {len(left) - _NAMED} more"
+        emit(Note(text=f"{layout.state} stays, for {', '.join(left[:_NAMED])}{more} in it is not ours"))
 
 
 def _end_all(layout: Layout, *, clock: Clock, emit: Callable[[Event], None], grip: Grip) -> bool:

@@ -8,6 +8,7 @@ when to route where. Imported by ``rollback``: the standard library only, and li
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import http.client
 import os
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, NotStarted, PlatformError
 from bluegreen.domain.stack import Slot, after
+from bluegreen.platforms.local import reserve
 from bluegreen.platforms.local.envoy import (
     Front,
     PlaneRoute,
@@ -42,6 +44,7 @@ _FIRST_POLL: Seconds = 0.001
 _SLOWEST_POLL: Seconds = 0.05
 _ADMIN_TIMEOUT: Seconds = 1.0
 _LOG_TAIL = 64 * 1024
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _COUNTED = "upstream_rq_total|upstream_rq_active|upstream_rq_pending_active|membership_healthy|membership_total"
 
 
@@ -86,7 +89,10 @@ class DataPlane:
     # --- files ------------------------------------------------------------------------------------------------
 
     def prepare(self) -> None:
-        """Write the bootstrap, and those route and endpoint files that do not exist: an empty slot, no route."""
+        """Write the bootstrap, and those route and endpoint files that do not exist: an empty slot, no route.
+
+        A route that was lost goes where the others go, because services are switched together.
+        """
         for name in ("rds", "eds"):
             (self._envoy / name).mkdir(parents=True, exist_ok=True)
         bootstrap = bootstrap_text(
@@ -101,8 +107,14 @@ class DataPlane:
             if not self._endpoints_file(service, slot).exists():
                 self.set_endpoints(service, slot, ())
         if not self._route_file(service).exists():
-            nowhere = PlaneRoute(service=service, slot=None, fallback=None, version=_unique(), fence="")
-            _replace(self._route_file(service), route_text(nowhere))
+            route = PlaneRoute(service=service, slot=self._slot_of_others(), fallback=None, version=_unique(), fence="")
+            _replace(self._route_file(service), route_text(route))
+
+    def _slot_of_others(self) -> Slot | None:
+        """The slot that all route files name which are there; None: there is none, or they do not agree."""
+        there = [front.service for front in self._fronts if self._route_file(front.service).exists()]
+        slots = {self.read_route(service).slot for service in there}
+        return slots.pop() if len(slots) == 1 else None
 
     def set_endpoints(self, service: str, slot: Slot, ports: Sequence[int]) -> None:
         """Say which replicas the slot has. Requests under way to one that is left out are finished."""
@@ -132,7 +144,7 @@ class DataPlane:
         route = PlaneRoute(service=service, slot=to, fallback=fallback, version=f"{fence}.{_unique()}", fence=fence)
         path = self._route_file(service)
         self._note_refusals(service)
-        with _fresh(path, route_text(route)) as fresh:
+        with _fresh(path, route_text(route), spare=self._folder) as fresh:
             self._replaced[service] = self._swap(service, fresh, expect=expect)
         return route
 
@@ -153,7 +165,8 @@ class DataPlane:
         before = self._replaced.pop(service, None)
         if before is None:
             return  # another process wrote it, and takes it back
-        with contextlib.suppress(RouteConflict), _fresh(self._route_file(service), route_text(before)) as fresh:
+        text, path = route_text(before), self._route_file(service)
+        with contextlib.suppress(RouteConflict), _fresh(path, text, spare=self._folder) as fresh:
             self._swap(service, fresh, expect=version)
 
     def _route_file(self, service: str) -> Path:
@@ -334,11 +347,14 @@ def _replace(path: Path, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _fresh(path: Path, text: str) -> Iterator[Path]:
-    """The text as a durable file beside ``path``, to be renamed over it; the rename is durable at the end."""
+def _fresh(path: Path, text: str, *, spare: Path | None = None) -> Iterator[Path]:
+    """The text as a durable file beside ``path``, to be renamed over it; the rename is durable at the end.
+
+    ``spare``: the folder whose reserve is given up when the disk is full.
+    """
     fresh = path.with_name(f".{path.name}.{_unique()}")
     try:
-        _write_durably(fresh, text)
+        _write_with_reserve(fresh, text, spare=spare)
         yield fresh
         _sync_folder(path.parent)
     except OSError as error:
@@ -347,6 +363,15 @@ def _fresh(path: Path, text: str) -> Iterator[Path]:
         ) from error
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _write_with_reserve(path: Path, text: str, *, spare: Path | None) -> None:
+    try:
+        _write_durably(path, text)
+    except OSError as error:
+        if spare is None or error.errno not in _NO_ROOM or not reserve.give_up(spare):
+            raise
+        _write_durably(path, text)
 
 
 def _write_durably(path: Path, text: str) -> None:

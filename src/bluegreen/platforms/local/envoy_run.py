@@ -90,7 +90,7 @@ def command(state: Path, *, handover: Handover) -> list[str]:
     bootstrap = state / "envoy" / "bootstrap.json"
     if not bootstrap.exists():
         raise NotStarted(f"{bootstrap} does not exist", mend="start the stack with `bluegreen up`")
-    program = _program()
+    program = envoy_program()
     before = _predecessor(state)
     line = [program, "--config-path", str(bootstrap), "--log-level", "warning"]
     line += ["--concurrency", str(min(_WORKERS, os.cpu_count() or 1)), *_times(handover), *_epoch(state, before)]
@@ -149,8 +149,8 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _program() -> str:
-    """Envoy from the wheel, which puts it beside the interpreter, else from the PATH."""
+def envoy_program() -> str:
+    """Envoy from the wheel, which puts it beside the interpreter, else from the PATH. Raises NotStarted."""
     beside = Path(sys.executable).parent / "envoy"
     if beside.is_file() and os.access(beside, os.X_OK):
         return str(beside)

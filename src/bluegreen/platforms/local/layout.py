@@ -13,6 +13,16 @@ from pathlib import Path
 from bluegreen.domain.errors import PlatformError, UsageError
 
 _PRIVATE = 0o700
+_FOLDERS = ("logs", "conf.d", "programs", "pids", "envoy")
+_FILES = (
+    *("state.db", "state.db-wal", "state.db-shm", "state.db-journal"),
+    *("lock", "lock.rollback", "fence", "routes.lock", "sockets", "agent.json", "supervisord.conf", "reserve"),
+)
+_MARKS = ("state.db", "sockets", "lock.rollback")
+"""What every start leaves, and hardly anybody else."""
+_BESIDE = (".writable.", ".agent.json.", ".supervisord.conf.", ".sockets.")
+"""How files begin that are written beside another one, and that a kill may leave."""
+_RUNTIME = "bluegreen-"
 
 
 class Layout:
@@ -53,33 +63,79 @@ class Layout:
         return self.logs / f"{program}.log"
 
     def _runtime(self) -> Path:
-        """As it was recorded by ``up``: another shell, or cron, may have another XDG_RUNTIME_DIR, or none."""
+        """As it was recorded by ``up``: another shell, or cron, may have another XDG_RUNTIME_DIR, or none.
+
+        A record that is cut or not ours counts for nothing: ``down`` removes the folder that is named here.
+        """
         try:
-            recorded = (self.state / "sockets").read_text().strip()
+            recorded = Path(self._sockets.read_text(errors="replace").strip())
         except OSError:
-            recorded = ""
-        return Path(recorded) if recorded else self._choose_runtime()
+            return self._choose_runtime()
+        if recorded.is_absolute() and recorded.name.startswith(_RUNTIME):
+            return recorded
+        return self._choose_runtime()
+
+    @property
+    def _sockets(self) -> Path:
+        return self.state / "sockets"
 
     def _choose_runtime(self) -> Path:
         from hashlib import sha256
 
         base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 - its owner and mode are checked below
         short = sha256(os.fsencode(self.state.resolve())).hexdigest()[:12]
-        return Path(base) / f"bluegreen-{os.getuid()}-{short}"
+        return Path(base) / f"{_RUNTIME}{os.getuid()}-{short}"
 
     def prepare(self) -> None:
         """Make the folders. Raises UsageError for a folder with somebody else's files, PlatformError for no right."""
         self._refuse_strangers()
         try:
-            for folder in (self.state, self.logs, self.conf, self.scripts, self.pids, self.envoy):
+            for folder in (self.state, *(self.state / name for name in _FOLDERS)):
                 folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             self._prepare_runtime()
-            (self.state / "sockets").write_text(f"{self.runtime}\n")
+            self._record_runtime()
         except OSError as error:
             raise PlatformError(
-                f"the state folder cannot be made: {error.filename}: {error.strerror}",
-                mend="give a folder that you may write to by --state",
+                f"the state folder cannot be made: {error.filename or self.state}: {error.strerror}",
+                mend="make room, or give a folder that you may write to by --state",
             ) from error
+
+    def _record_runtime(self) -> None:
+        from bluegreen.platforms.local.files import read_or_empty, write_whole
+
+        if read_or_empty(self._sockets).strip() != str(self.runtime):
+            write_whole(self._sockets, f"{self.runtime}\n")
+
+    def refuse_strange(self) -> None:
+        """Raise UsageError for a folder with files where no ``up`` was ever at work: nothing in it is ours to end."""
+        if not self.state.is_dir() or any((self.state / name).exists() for name in _MARKS):
+            return
+        strangers = self._strangers()
+        if strangers:
+            raise UsageError(
+                f"{self.state} is no state folder: it holds {', '.join(strangers[:3])}, but nothing of bluegreen",
+                mend="name the right folder by --state",
+            )
+
+    def remove(self) -> tuple[str, ...]:
+        """Remove what is ours, and the folder with it unless something else lies in there; the names of what stays.
+
+        Raises PlatformError for what cannot be removed.
+        """
+        try:
+            for entry in self.state.iterdir():
+                _remove_ours(entry)
+            left = tuple(sorted(entry.name for entry in self.state.iterdir()))
+            if not left and not self.state.is_mount():
+                self.state.rmdir()
+        except OSError as error:
+            raise PlatformError(
+                f"{error.filename} cannot be removed: {error.strerror}", mend="remove the state folder by hand"
+            ) from error
+        return left
+
+    def _strangers(self) -> list[str]:
+        return sorted(entry.name for entry in self.state.iterdir() if _holds_something(entry))
 
     def _refuse_strangers(self) -> None:
         """Without its database a folder is nobody's, or half of one: what runs there could not be known."""
@@ -87,7 +143,8 @@ class Layout:
             return
         if not self.state.is_dir():
             raise UsageError(f"{self.state} is not a folder", mend="give another one by --state")
-        strangers = sorted(entry.name for entry in self.state.iterdir() if _holds_something(entry))
+        self.refuse_strange()
+        strangers = self._strangers()
         if strangers:
             raise UsageError(
                 f"{self.state} is no state folder, or half of one: no state.db, but {', '.join(strangers[:3])}",
@@ -113,6 +170,15 @@ def _holds_something(entry: Path) -> bool:
     if entry.is_dir():
         return any(entry.iterdir())
     return entry.name not in {"lock", "lock.rollback", "fence", "sockets"}
+
+
+def _remove_ours(entry: Path) -> None:
+    import shutil
+
+    if entry.name in _FOLDERS and not entry.is_symlink():
+        shutil.rmtree(entry)
+    elif entry.name in _FILES or entry.name.startswith(_BESIDE):
+        entry.unlink()
 
 
 def program_name(service: str, slot: str, number: int) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import BluegreenError
-from bluegreen.platforms.local import images
+from bluegreen.domain.errors import BluegreenError, PlatformError
+from bluegreen.platforms.local import images, reserve
 from bluegreen.platforms.local.programs import AGENT, ENVOY
 from bluegreen.platforms.local.supervisor import Supervisor
 from bluegreen.platforms.local.template import sealed_values, with_template
@@ -28,7 +27,8 @@ _UP = "bluegreen up starts what is missing"
 def findings(
     plan: Plan, *, layout: Layout, store: Store, stack: Stack, plane: DataPlane, clock: Clock
 ) -> Sequence[Finding]:
-    """All of them, the ones that refuse first."""
+    """All of them, the ones that refuse first. Raises PlatformError when the state folder cannot be written."""
+    _set_room_aside(layout)
     record = store.record()
     return (
         *_strangers(record, stack),
@@ -36,7 +36,6 @@ def findings(
         *_addresses(record),
         *_programs(layout, clock),
         *_plane(plane),
-        *_disk(layout),
     )
 
 
@@ -100,11 +99,12 @@ def _plane(plane: DataPlane) -> Iterator[Finding]:
         yield _refuse("Envoy does not answer on its admin socket", _UP)
 
 
-def _disk(layout: Layout) -> Iterator[Finding]:
-    probe = layout.state / f".writable.{os.getpid()}"
+def _set_room_aside(layout: Layout) -> None:
+    """Room for the way back. Raises PlatformError: it is the machine that is not fit, not the command."""
     try:
-        probe.write_text("x")
+        reserve.keep(layout.state)
     except OSError as error:
-        yield _refuse(f"{layout.state} cannot be written: {error.strerror}", "see the disk and the rights")
-    finally:
-        probe.unlink(missing_ok=True)
+        raise PlatformError(
+            f"there is no room for a release in {layout.state}: {error.strerror}",
+            mend=f"make room for {reserve.SIZE // 1024} kB at least, or see the rights of the folder",
+        ) from error

@@ -273,35 +273,39 @@ def open_store(layout: Layout, *, pages: int = _PAGES) -> Store:
     """Open what ``up`` has made. Raises NotStarted when there is nothing, PlatformError when it is damaged."""
     if not layout.database.exists():
         raise _missing(layout)
+    if layout.database.stat().st_size == 0:  # only looked at: SQLite would write into it
+        raise NotStarted(
+            f"the stack in {layout.state} was never started: its {layout.database.name} is empty", mend="bluegreen up"
+        )
     return _connected(layout.database, pages=pages)
 
 
 def create_store(layout: Layout, *, pages: int = _PAGES) -> Store:
     """Open it, or make it. Raises PlatformError."""
     layout.database.touch(mode=0o600)
-    return _connected(layout.database, pages=pages, fresh=layout.database.stat().st_size == 0)
+    return _connected(layout.database, pages=pages, make=True)
 
 
-def _connected(path: Path, *, pages: int, fresh: bool = False) -> Store:
+def _connected(path: Path, *, pages: int, make: bool = False) -> Store:
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     except sqlite3.Error as error:
         raise _translated(path, error) from error
     store = Store(connection, path)
     try:
-        _set_up(store, connection, path, pages=pages, fresh=fresh)
+        _set_up(store, connection, path, pages=pages, make=make)
     except BaseException:
         store.close()
         raise
     return store
 
 
-def _set_up(store: Store, connection: sqlite3.Connection, path: Path, *, pages: int, fresh: bool) -> None:
+def _set_up(store: Store, connection: sqlite3.Connection, path: Path, *, pages: int, make: bool) -> None:
     with store.errors():
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA max_page_count = {pages:d}")
-        if fresh:
+        if make and _blank(connection):
             _make_tables(connection)
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if found > SCHEMA:
@@ -311,6 +315,12 @@ def _set_up(store: Store, connection: sqlite3.Connection, path: Path, *, pages: 
         )
     if found < SCHEMA:
         raise _damaged(path, "it was never finished")
+
+
+def _blank(connection: sqlite3.Connection) -> bool:
+    """Whether nothing was ever made in it: a start that was killed before that is begun again."""
+    version = connection.execute("PRAGMA user_version").fetchone()
+    return (version, connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()) == ((0,), (0,))
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
@@ -338,6 +348,7 @@ def _text(value: object) -> str:
 
 def _missing(layout: Layout) -> PlatformError:
     if layout.state.is_dir() and any(layout.state.iterdir()):
+        layout.refuse_strange()
         return _damaged(layout.database, "it is missing, though the folder holds other files")
     return NotStarted(f"no stack was started in {layout.state}", mend="bluegreen up, or name its folder by --state")
 

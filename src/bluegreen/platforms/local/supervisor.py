@@ -80,8 +80,8 @@ class Supervisor:
 
     def start(self, *, until: Instant) -> None:
         """Start supervisord, with everything that is configured. Raises PlatformError, DeadlineExceeded."""
-        write_whole(self._layout.supervisor_conf, supervisor_conf(self._layout))
         try:
+            write_whole(self._layout.supervisor_conf, supervisor_conf(self._layout))
             subprocess.run(
                 [sys.executable, "-m", "supervisor.supervisord", "-c", self._layout.supervisor_conf.name],
                 cwd=self._layout.state,
@@ -104,10 +104,16 @@ class Supervisor:
             self._clock.wait(until=after(self._clock.now(), _TICK))
 
     def put(self, programs: Iterable[Program]) -> None:
-        """Write what these programs are; a running supervisord is not told."""
-        for program in programs:
-            write_whole(self._layout.scripts / f"{program.name}.sh", script_text(program), mode=0o700)
-            write_whole(self._layout.conf / f"{program.name}.conf", program_conf(program))
+        """Write what these programs are; a running supervisord is not told. Raises PlatformError."""
+        try:
+            for program in programs:
+                write_whole(self._layout.scripts / f"{program.name}.sh", script_text(program), mode=0o700)
+                write_whole(self._layout.conf / f"{program.name}.conf", program_conf(program))
+        except OSError as error:
+            raise PlatformError(
+                f"the start scripts in {self._layout.scripts} cannot be written: {error.strerror}",
+                mend="see the disk and the rights of the folder",
+            ) from error
 
     def forget(self, names: Iterable[str]) -> None:
         """Remove what these programs were; a running supervisord is not told."""
