@@ -238,7 +238,8 @@ def test_a_port_that_is_taken_is_named_with_who_holds_it(fresh: Local) -> None:
 
     if sys.platform == "linux":
         assert f"(pid {os.getpid()})" in str(refused.value)
-    assert fresh.processes() == []
+    assert not fresh.layout.state.exists()
+    assert not fresh.layout.runtime.exists()
 
 
 def test_chosen_ports_are_remembered_and_given_ones_are_used(fresh: Local) -> None:
@@ -268,7 +269,8 @@ def test_a_missing_image_is_told_before_anything_is_started(fresh: Local) -> Non
     with pytest.raises(UsageError, match=r"demo/gateway:v1 not found as a program: .* is not executable"):
         fresh.up()
 
-    assert fresh.processes() == []
+    assert not fresh.layout.state.exists()
+    assert not fresh.layout.runtime.exists()
 
 
 def test_replicas_that_crash_at_the_first_start_are_told_with_their_last_line(fresh: Local) -> None:

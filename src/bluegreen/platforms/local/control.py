@@ -85,6 +85,8 @@ def up(asked: Asked, *, layout: Layout, clock: Clock, emit: Callable[[Event], No
     PlatformError.
     """
     envoy_run.envoy_program()  # told before anything is begun: without it nothing would ever become ready
+    if not layout.database.exists():
+        _refuse_first(asked, layout)
     layout.prepare()
     lock = LocalLock(layout, clock=clock)
     grip = lock.take(_purpose("up", asked.who), until=clock.now())
@@ -101,6 +103,13 @@ def _purpose(run: str, who: str) -> Purpose:
 
 
 # --- what is recorded -------------------------------------------------------------------------------------------------
+
+
+def _refuse_first(asked: Asked, layout: Layout) -> None:
+    """Refuse a first start that cannot work, before so much as a folder is made."""
+    layout.refuse_strangers()
+    _refuse_missing_images(asked)
+    chosen(asked.stack, wanted=wanted_ports(asked.stack, given=asked.ports, before=None), before=None)
 
 
 def _record_stack(asked: Asked, *, layout: Layout, store: Store, clock: Clock) -> None:

@@ -88,7 +88,7 @@ class Layout:
 
     def prepare(self) -> None:
         """Make the folders. Raises UsageError for a folder with somebody else's files, PlatformError for no right."""
-        self._refuse_strangers()
+        self.refuse_strangers()
         try:
             for folder in (self.state, *(self.state / name for name in _FOLDERS)):
                 folder.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ class Layout:
     def _strangers(self) -> list[str]:
         return sorted(entry.name for entry in self.state.iterdir() if _holds_something(entry))
 
-    def _refuse_strangers(self) -> None:
+    def refuse_strangers(self) -> None:
         """Without its database a folder is nobody's, or half of one: what runs there could not be known."""
         if not self.state.exists() or self.database.exists():
             return
