@@ -330,7 +330,8 @@ class Agent:
         try:
             if self._frame is not None:
                 writer.write(line_of(self._frame))
-            await reader.read()
+            with contextlib.suppress(ConnectionError):  # one that ends with lines unread, a rollback most often
+                await reader.read()
         finally:
             self._listeners.discard(writer)
             writer.close()

@@ -1,0 +1,283 @@
+"""Told to stop, overtaken, or cut off from its reader: users are where they were, and the next command works.
+
+The cases share one stack and leave it as they found it or one release further; each compares with what was before.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any
+
+import pytest
+
+from harness import LocalStack, images_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
+
+LIMIT = 60.0
+"""Seconds in which an interrupted command has ended and put the idle slot in order."""
+SAFE = 7.5
+"""Seconds after which a cancelled GitHub job gets a SIGTERM; users have to be safe by then."""
+KILLED = 2.5
+"""Seconds from there to its SIGKILL."""
+
+BEFORE_THE_SWITCH = "interrupted before the switch"
+ROLLED_BACK = "rolled back"
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+WINDOW = ("--validation-time", "30")
+PHASES = {
+    "deploy": ("v2", {BEFORE_THE_SWITCH}),
+    "validate": ("never", {BEFORE_THE_SWITCH}),
+    "switch": ("v2", {BEFORE_THE_SWITCH, ROLLED_BACK}),
+    "observe": ("v2", {ROLLED_BACK}),
+}
+"""What is deployed so that the phase lasts, and how it may end. A switch takes 40 ms: the signal may come after it."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """One stack; ``never`` is a version that is never ready, the others are good."""
+    stack = LocalStack(tmp_path_factory.mktemp("shared") / "alfred")
+    stack.app.write_text(stack.app.read_text().replace('LAME_DUCK_SECONDS: "2"', 'LAME_DUCK_SECONDS: "0.5"'))
+    for tag in ("v1", "v2", "v3", "v4"):
+        stack.image(tag)
+    stack.image("never", fault="never-ready")
+    try:
+        stack.up("v1")
+        yield stack
+        assert "Traceback" not in (stack.state / "logs" / "agent.log").read_text()
+    finally:
+        stack.run("down", "--purge")
+
+
+def place(stack: LocalStack) -> dict[str, Any]:
+    """Where users are, and what each slot holds and how much of it is ready."""
+    status = stack.status()
+    kept = {name: status[name] for name in ("serving", "split", "slots", "unfinished")}
+    assert kept["split"] == "", status
+    return kept
+
+
+def unfinished(stack: LocalStack) -> object:
+    return stack.status()["unfinished"]
+
+
+class Deploy:
+    """A deploy that runs, and its events so far."""
+
+    def __init__(self, stack: LocalStack, tag: str, *words: str) -> None:
+        """Start it."""
+        self.process = stack.start(
+            *("deploy", *images_of(tag), *(words or WINDOW), "--output", "json"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.events: list[dict[str, Any]] = []
+
+    @property
+    def out(self) -> IO[str]:
+        """Its JSON lines."""
+        assert self.process.stdout is not None
+        return self.process.stdout
+
+    def reach(self, phase: str) -> None:
+        """Wait until the phase begins."""
+        for line in self.out:
+            event = json.loads(line)
+            self.events.append(event)
+            if event["event"] == "phase_began" and event["phase"] == phase:
+                return
+        raise AssertionError(f"it ended without {phase}: {self.events}\n{self.errors()}")
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def end(self, *, limit: float = LIMIT) -> int:
+        """Wait for its end; its exit code."""
+        out, err = self.process.communicate(timeout=limit)
+        self.events += [json.loads(line) for line in out.splitlines()]
+        assert "Traceback" not in err, err
+        return self.process.returncode
+
+    def errors(self) -> str:
+        """What it has said on the standard error."""
+        return self.process.stderr.read() if self.process.stderr is not None else ""
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Its last event."""
+        assert self.events[-1]["event"] == "summary", self.events[-1]
+        return self.events[-1]
+
+
+@contextmanager
+def deploying(stack: LocalStack, tag: str, *words: str) -> Iterator[Deploy]:
+    """A deploy; what a failing test has left of it is ended."""
+    deploy = Deploy(stack, tag, *words)
+    try:
+        yield deploy
+    finally:
+        if deploy.process.poll() is None:
+            deploy.process.kill()
+            deploy.process.communicate()
+
+
+def idle_tag(stack: LocalStack) -> str:
+    """A good version that no slot holds."""
+    held = {service["image"].rpartition(":")[2] for slot in stack.status()["slots"] for service in slot["services"]}
+    return next(tag for tag in ("v2", "v3", "v4") if tag not in held)
+
+
+def next_deploy_works(stack: LocalStack) -> None:
+    before, tag = stack.status()["serving"], idle_tag(stack)
+    stack.deploy(tag, "--validation-time", "0")
+    after = place(stack)
+    assert after["serving"] != before
+    assert after["unfinished"] is None
+    assert all(service["ready"] == service["replicas"] == 2 for slot in after["slots"] for service in slot["services"])
+
+
+def version_for(stack: LocalStack, phase: str) -> str:
+    return "never" if PHASES[phase][0] == "never" else idle_tag(stack)
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("phase", PHASES)
+def test_interrupted_in_each_phase(phase: str, number: signal.Signals, shared: LocalStack) -> None:
+    before = place(shared)
+    with deploying(shared, version_for(shared, phase)) as deploy:
+        deploy.reach(phase)
+        deploy.signal(number)
+        code = deploy.end()
+    assert code == CODES[number], deploy.events[-3:]
+    assert deploy.summary["exit_code"] == code
+    assert deploy.summary["outcome"] in PHASES[phase][1]
+    assert "is warm with what it held before" in deploy.summary["way_back"]
+    assert f"interrupted by {number.name}" in " ".join(deploy.summary["details"])
+    assert place(shared) == before
+
+
+@pytest.mark.parametrize("phase", ["deploy", "observe"])
+def test_interrupted_twice(phase: str, shared: LocalStack) -> None:
+    """The second ends the cleaning up at once; users are where they were, and it is said what is left."""
+    before = place(shared)
+    with deploying(shared, version_for(shared, phase)) as deploy:
+        deploy.reach(phase)
+        deploy.signal(signal.SIGINT)
+        deploy.reach("restore")
+        deploy.signal(signal.SIGINT)
+        code = deploy.end(limit=10.0)
+    assert code == 130
+    assert deploy.summary["outcome"] in PHASES[phase][1]
+    warned = [event["text"] for event in deploy.events if event["event"] == "warned"]
+    assert any("did not get its previous images back: interrupted by SIGINT" in text for text in warned), warned
+    after = place(shared)
+    assert (after["serving"], after["unfinished"]) == (before["serving"], None)
+    next_deploy_works(shared)
+
+
+@pytest.mark.parametrize("phase", ["deploy", "validate", "observe"])
+def test_cancelled_as_github_does_it(phase: str, shared: LocalStack) -> None:
+    """SIGINT, 7.5 s, SIGTERM, 2.5 s, SIGKILL: users are safe before the second."""
+    before = place(shared)
+    with deploying(shared, version_for(shared, phase)) as deploy:
+        deploy.reach(phase)
+        deploy.signal(signal.SIGINT)
+        _end_within(deploy, SAFE)
+        assert shared.status()["serving"] == before["serving"]
+        deploy.signal(signal.SIGTERM)
+        _end_within(deploy, KILLED)
+        deploy.signal(signal.SIGKILL)
+        code = deploy.end()
+    assert code in {130, -signal.SIGKILL}
+    after = place(shared)
+    assert after["serving"] == before["serving"]
+    next_deploy_works(shared)
+
+
+def _end_within(deploy: Deploy, seconds: float) -> None:
+    """Wait for its end, but no longer than this; either is right."""
+    deadline = time.monotonic() + seconds
+    while deploy.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_rollback_overtakes_a_deploy_in_each_phase(phase: str, shared: LocalStack) -> None:
+    """It waits for nobody; the deploy yields; users are on the slot that was active."""
+    before = place(shared)
+    with deploying(shared, version_for(shared, phase)) as deploy:
+        deploy.reach(phase)
+        back = shared.must("rollback")
+        code = deploy.end()
+    assert deploy.summary["exit_code"] == code
+    assert (code, deploy.summary["outcome"]) in {(5, "yielded to another run"), (3, ROLLED_BACK)}, deploy.summary
+    assert "took over" in " ".join(deploy.summary["details"]) or "was moved to" in " ".join(deploy.summary["details"])
+    after = place(shared)
+    assert (after["serving"], after["unfinished"]) == (before["serving"], None), back.out
+    if phase in {"deploy", "validate"}:
+        assert after == before, back.out
+    next_deploy_works(shared)
+
+
+def test_two_rollbacks_at_once(shared: LocalStack) -> None:
+    """Both end well, and users are back: the second press of the button does not undo the first."""
+    before = place(shared)["serving"]
+    shared.deploy(idle_tag(shared), "--validation-time", "0")
+    pair = [shared.start("rollback", stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    outs = [process.communicate(timeout=LIMIT) for process in pair]
+    assert [process.returncode for process in pair] == [0, 0], outs
+    after = place(shared)
+    assert (after["serving"], after["unfinished"]) == (before, None)
+    next_deploy_works(shared)
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_its_reader_goes_away(output: str, shared: LocalStack) -> None:
+    """``bluegreen deploy | head -1``: the release is carried through all the same."""
+    before, tag = place(shared)["serving"], idle_tag(shared)
+    words = ("deploy", *images_of(tag), "--validation-time", "1", "--output", output)
+    with shared.start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        err = process.stderr.read()
+        code = process.wait(LIMIT)
+    assert (code, err) == (0, "")
+    assert place(shared)["serving"] != before
+
+
+def test_its_reader_does_not_read(shared: LocalStack) -> None:
+    """A full pipe holds up no phase: users are on the new version long before the command gives up its last words."""
+    before, tag = place(shared)["serving"], idle_tag(shared)
+    reader, writer = os.pipe()
+    try:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(writer, b"x" * 4096)
+        process = shared.start("deploy", *images_of(tag), "--validation-time", "1", stdout=writer, stderr=writer)
+        try:
+            deadline = time.monotonic() + 30.0
+            while shared.status()["serving"] == before:
+                assert time.monotonic() < deadline, "users are not on the new version within 30 s"
+                time.sleep(0.1)
+            assert process.wait(LIMIT) == 0
+        finally:
+            process.kill()
+            process.wait()
+    finally:
+        os.close(reader)
+        os.close(writer)
+    after = place(shared)
+    assert (after["serving"] != before, after["unfinished"]) == (True, None)
