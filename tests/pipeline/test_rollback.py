@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode, Held, PlatformError, ReleaseTimedOut
+from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError, ReleaseTimedOut
 from bluegreen.domain.events import Summary
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
@@ -49,6 +49,29 @@ def test_after_an_automatic_rollback_it_does_not_go_to_what_just_failed() -> Non
     rehearsal.deploy("v2", options=Options(keep_failed=True))
     assert rehearsal.rollback() is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_a_second_rollback_that_takes_over_and_does_the_same_is_no_failure_of_the_first() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.faults.append(Fault(call="route", action=lambda: _all_well(rehearsal.rollback())))
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert headline(rehearsal) == "rolled back: blue serves"
+    assert not rehearsal.last_run().open
+
+
+def test_a_second_rollback_that_takes_over_and_goes_elsewhere_is_told() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.platform.faults.append(Fault(call="route", action=lambda: _all_well(rehearsal.rollback(to=GREEN))))
+    with pytest.raises(LostLock):
+        rehearsal.rollback()
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def _all_well(code: ExitCode) -> None:
+    assert code is ExitCode.OK
 
 
 def test_routes_that_cannot_be_written_are_held_with_the_reason_and_not_called_a_strangers() -> None:

@@ -60,7 +60,7 @@ def test_a_second_one_is_told_who_holds_it_and_waits_to_its_limit(layout: Layout
     first.take(purpose("r-1"), until=soon())
     began = CLOCK.now()
 
-    with pytest.raises(HeldBy, match="release r-1 by ann, pid") as refused:
+    with pytest.raises(HeldBy, match="release r-1 by ann") as refused:
         second.take(purpose("r-2"), until=soon(0.2))
 
     assert 0.2 <= CLOCK.now() - began < 1
@@ -91,7 +91,7 @@ def test_the_kernel_frees_the_lock_of_a_killed_process(layout: Layout) -> None:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "taken\n"
         lock = LocalLock(layout, clock=CLOCK)
-        with pytest.raises(HeldBy, match=f"release r-other by bob, pid {holder.pid}"):
+        with pytest.raises(HeldBy, match="release r-other by bob"):
             lock.take(purpose("r-2"), until=soon())
         holder.kill()
         holder.wait(timeout=10)
@@ -110,7 +110,7 @@ def test_a_rollback_takes_over_at_once_and_the_first_loses_its_next_write(layout
     assert CLOCK.now() - began < 0.2
     with pytest.raises(LostLock, match="rollback rb-1 by ann") as lost, fence_of(layout).held(grip):
         pytest.fail("the old grip may not write")
-    assert lost.value.taken_by.startswith("rollback rb-1 by ann, pid")
+    assert lost.value.taken_by.startswith("rollback rb-1 by ann")
     with fence_of(layout).held(newer):
         pass
     running.release(grip)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import BluegreenError, ExitCode, Held
+from bluegreen.domain.errors import BluegreenError, ExitCode, Held, LostLock
 from bluegreen.domain.events import Note, Summary, Warned
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
+from bluegreen.domain.stack import after
 from bluegreen.pipeline.back import go_back, refuse_cold, restore
 from bluegreen.pipeline.deploy import stage_limit
 from bluegreen.pipeline.validate import wait_until_ready
@@ -21,9 +22,14 @@ from bluegreen.ports import Cover, Purpose
 if TYPE_CHECKING:
     from bluegreen.domain.release import Run
     from bluegreen.domain.snapshot import Snapshot
-    from bluegreen.domain.stack import Instant, Slot
+    from bluegreen.domain.stack import Instant, Seconds, Slot
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip
+
+OVERTAKER_LIMIT: Seconds = 2.0
+"""How long another rollback that took over may take to do what this one was about to do."""
+
+LOOK_AGAIN: Seconds = 0.05
 
 COLD_LIMIT = 150.0
 """How long a cold start may take, in seconds: as long as a health validation by default."""
@@ -55,9 +61,31 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
         _end_of(tools, of, run=run)
         _say(tools, run, slot, of, started=started)
         _tidy(tools, of, slot, grip=grip)
+    except LostLock as lost:
+        _heed_overtaker(tools, lost, run, slot, started=started)
     finally:
         tools.lock.release(grip)
     return ExitCode.OK
+
+
+def _heed_overtaker(tools: Tools, lost: LostLock, run: str, slot: Slot, *, started: Instant) -> None:
+    """Another rollback took over. When it brings users to the same slot, as a second press of the button does, all is
+    well; else its error is ours.
+    """
+    if not _arrives(tools, slot):
+        raise lost
+    tools.record_if_possible(run, Ended(outcome=Outcome.ROLLED_BACK, why=str(lost), took=tools.since(started)))
+    tools.emit(Note(text=f"{lost}, and has done the same"))
+    _say(tools, run, slot, None, started=started)
+
+
+def _arrives(tools: Tools, slot: Slot) -> bool:
+    deadline = tools.limit(OVERTAKER_LIMIT)
+    while not (there := all(route.slot is slot for route in tools.snapshot().routes)):
+        if tools.clock.now() >= deadline:
+            break
+        tools.clock.wait(until=min(deadline, after(tools.clock.now(), LOOK_AGAIN)))
+    return there
 
 
 def _target(tools: Tools, snapshot: Snapshot, to: Slot | None) -> tuple[Slot, Run | None] | NoWayBack:

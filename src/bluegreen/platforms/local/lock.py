@@ -103,9 +103,9 @@ class LocalLock:
 
 
 def described(purpose: Purpose) -> str:
-    """The holder, as people read it: ``release r-1a2b by ann, pid 4711``."""
+    """The holder, as people read it: ``release r-1a2b by ann on ci-7, pid 4711``."""
     what = purpose.run if purpose.run in {"up", "down"} else f"{purpose.kind} {purpose.run}"
-    return f"{what} by {purpose.who}, pid {os.getpid()}"
+    return f"{what} by {purpose.who}"
 
 
 def _opened(path: Path) -> int:
