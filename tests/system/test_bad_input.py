@@ -697,6 +697,7 @@ def test_a_full_disk_in_the_window_brings_users_back(small: FullDiskStack) -> No
         process.stdout.read()
     assert "the disk is full" in came_back["why"]
     assert (process.returncode, summary["outcome"]) == (3, "rolled back")
+    assert "green is warm with what it held before" in summary["way_back"]
     assert small.status()["serving"] == "blue"
     small.make_room()
     small.deploy("v2", "--validation-time", "0")
