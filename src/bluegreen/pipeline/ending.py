@@ -31,12 +31,19 @@ CODES = {
 def nothing_to_do(tools: Tools, plan: Plan) -> ExitCode:
     """End a run that has nothing to change."""
     images = ", ".join(f"{tools.stack.short(change.service)} {change.serving}" for change in plan.changes)
+    headline = f"nothing to do: {plan.active} serves this already"
+    details = (images, "the same references and the same settings; --force stages it again")
+    return unchanged(tools, plan.release, headline=headline, details=details)
+
+
+def unchanged(tools: Tools, run: str, *, headline: str, details: tuple[str, ...]) -> ExitCode:
+    """End a run that has changed nothing and has no outcome to record."""
     tools.emit(
         Summary(
-            run=plan.release,
+            run=run,
             outcome=None,
-            headline=f"nothing to do: {plan.active} serves this already",
-            details=(images, "the same references and the same settings; --force stages it again"),
+            headline=headline,
+            details=details,
             way_back="",
             took=0.0,
             exit_code=ExitCode.OK,
@@ -51,18 +58,7 @@ def dry_run_done(tools: Tools, plan: Plan) -> ExitCode:
     details = []
     if unfinished is not None and unfinished.outcome is None:
         details.append(f"{unfinished.id} never ended: a deploy ends it first")
-    tools.emit(
-        Summary(
-            run=plan.release,
-            outcome=None,
-            headline="dry run: nothing was changed",
-            details=tuple(details),
-            way_back="",
-            took=0.0,
-            exit_code=ExitCode.OK,
-        )
-    )
-    return ExitCode.OK
+    return unchanged(tools, plan.release, headline="dry run: nothing was changed", details=tuple(details))
 
 
 def summarise(
