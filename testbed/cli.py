@@ -15,8 +15,10 @@ from testbed.errors import TestbedError
 from testbed.places import CONTROL_PLANE, Places, default_places
 from testbed.programs import RECIPES, Programs
 from testbed.pythonimage import PythonProgram, build
-from testbed.start import Wish, link_tools, up
+from testbed.start import Wish, link_tools, prepare, up
 from testbed.stop import down, leftovers
+
+_ALL = "all"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -71,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--env", action="append", default=[], metavar="KEY=VALUE")
     one.set_defaults(command=_image)
     one = commands.add_parser("build", help="build programs that are not built yet")
-    one.add_argument("programs", nargs="+", choices=sorted(RECIPES), metavar="PROGRAM", help=", ".join(sorted(RECIPES)))
+    names = [*sorted(RECIPES), _ALL]
+    which = f"{', '.join(names)}; the last is what up needs, too"
+    one.add_argument("programs", nargs="+", choices=names, metavar="PROGRAM", help=which)
     one.set_defaults(command=_build)
     return parser
 
@@ -130,6 +134,10 @@ def _image(places: Places, options: argparse.Namespace) -> int:
 
 
 def _build(places: Places, options: argparse.Namespace) -> int:
-    for name, program in Programs(places.cache).need(options.programs, tell=tell).items():
+    wanted = options.programs
+    if _ALL in wanted:
+        prepare(places, Wish(), tell=tell)
+        wanted = sorted(RECIPES)
+    for name, program in Programs(places.cache).need(wanted, tell=tell).items():
         tell(f"{name}: {program}")
     return 0

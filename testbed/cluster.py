@@ -40,6 +40,7 @@ class AuditEntry:
     verb: str
     path: str
     status: int
+    agent: str = ""  # the program, as it called itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,4 +165,5 @@ def _parse_entry(line: str) -> AuditEntry:
         verb=raw["verb"],
         path=raw["requestURI"],
         status=raw.get("responseStatus", {}).get("code", 0),
+        agent=raw.get("userAgent", ""),
     )

@@ -5,6 +5,7 @@
     with slow_api(cluster, milliseconds=200): ...
     with missing_image(cluster, "docker.io/alfredai/backend:v9"): ...
     with broken_image(cluster, "docker.io/alfredai/backend:v9"): ...
+    with flaky_registry(cluster): ...
 
 Undone means that the fault is gone, not that the cluster has recovered: what to wait for is the test's to know.
 """
@@ -18,13 +19,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed import debian, relay
+from testbed import debian, flaky, relay
 from testbed.cluster import Cluster
 from testbed.controlplane import BRIDGE
 from testbed.daemons import find, freeze, thaw
 from testbed.errors import TestbedError
 from testbed.oci import Image, Layer, Settings, blob_of, make_image
-from testbed.places import API_ADDRESS, API_PORT, CONTROL_PLANE
+from testbed.places import API_ADDRESS, API_PORT, CONTROL_PLANE, REGISTRY_PORT
 from testbed.processes import send, wait_for
 from testbed.registry import Name, parse_name
 from testbed.spaces import start
@@ -121,9 +122,24 @@ def broken_image(cluster: Cluster, name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _redirected(cluster: Cluster, port: int) -> Iterator[None]:
-    """New connections to the API server's address go to this port, those from the control plane itself too."""
-    target = f"-p tcp -d {API_ADDRESS} --dport {API_PORT} -j REDIRECT --to-ports {port}"
+def flaky_registry(cluster: Cluster) -> Iterator[None]:
+    """Of every eight new connections to the registry one is answered with 503 and one is reset; the rest are good."""
+    log = cluster.places.logs / "cp.flaky-registry.log"
+    log.unlink(missing_ok=True)
+    words = [sys.executable, flaky.__file__, str(REGISTRY_PORT)]
+    pid = start(cluster.control_plane.in_network(words), name=CONTROL_PLANE, groups=cluster.groups, log=log)
+    try:
+        port = wait_for(lambda: _first_number(log), what="the flaky way to the registry", limit=10)
+        with _redirected(cluster, port, of=REGISTRY_PORT):
+            yield
+    finally:
+        send(signal.SIGTERM, [pid])
+
+
+@contextlib.contextmanager
+def _redirected(cluster: Cluster, port: int, *, of: int = API_PORT) -> Iterator[None]:
+    """New connections to this port of the control plane's address go to the other, its own too."""
+    target = f"-p tcp -d {API_ADDRESS} --dport {of} -j REDIRECT --to-ports {port}"
     chains = [f"PREROUTING -i {BRIDGE} {target}", f"OUTPUT {target}"]
     appended = [f"iptables -w 5 -t nat -A {chain}" for chain in chains]
     deleted = [f"iptables -w 5 -t nat -D {chain}" for chain in chains]

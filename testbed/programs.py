@@ -16,6 +16,7 @@ from pathlib import Path
 
 from testbed.debian import Tell
 from testbed.errors import TestbedError, Unavailable
+from testbed.locks import exclusive
 from testbed.processes import run
 
 SOURCES = Path(__file__).parent / "go"
@@ -94,16 +95,21 @@ class Programs:
         return None
 
     def need(self, names: Sequence[str], *, tell: Tell) -> dict[str, Path]:
-        """The programs of these names, built in this order where they are missing."""
+        """The programs of these names, built in this order where they are missing; one builder at a time."""
+        if any(self.have(name) is None for name in names):
+            with exclusive(self.cache / "programs.lock", tell=tell):  # two would write over each other's sources
+                self._build_missing(names, tell=tell)
+        return {name: self._path(RECIPES[name]) for name in names}
+
+    def _build_missing(self, names: Sequence[str], *, tell: Tell) -> None:
         missing = [RECIPES[name] for name in names if self.have(name) is None]
-        if missing:
+        if missing:  # else the one that we waited for has built them
             minutes = sum(recipe.minutes for recipe in missing)
             listed = ", ".join(recipe.what for recipe in missing)
             tell(f"building {listed}: about {minutes:.0f} minutes on two cores, once")
         for recipe in missing:
             self._build(recipe, tell=tell)
         self._discard_work()
-        return {name: self._path(RECIPES[name]) for name in names}
 
     def _path(self, recipe: Recipe) -> Path:
         return self.cache / "programs" / recipe.key(go_version(), sources=self.sources) / recipe.name

@@ -58,7 +58,7 @@ class Wish:
 def prepare(places: Places, wish: Wish, *, tell: Tell) -> None:
     """Download and build what `up` would, and start nothing. Raises Unavailable or TestbedError."""
     check_host()
-    with exclusive(places.lock):
+    with exclusive(places.lock, tell=tell):
         _gather(places, wish, tell=tell)
 
 
@@ -67,7 +67,7 @@ def up(places: Places, wish: Wish, *, tell: Tell) -> Cluster:
     if not 1 <= wish.nodes <= MAX_NODES:
         raise TestbedError(f"{wish.nodes} nodes: a cluster has 1 to {MAX_NODES}")
     check_host()
-    with exclusive(places.lock):
+    with exclusive(places.lock, tell=tell):
         running = _whole(places)
         if running is not None:
             tell(f"the cluster is up already, with {len(running.nodes)} nodes")

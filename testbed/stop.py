@@ -20,7 +20,7 @@ from testbed.spaces import inside_networks, load
 
 def down(places: Places, *, tell: Tell) -> None:
     """End and remove everything of the cluster, after a start that is on its way. Raises TestbedError."""
-    with exclusive(places.lock):
+    with exclusive(places.lock, tell=tell):
         if not leftovers(places):
             tell("the cluster is down already")
             return

@@ -1,8 +1,4 @@
-"""The cluster that the tests run on, and what they deploy there.
-
-Where no cluster can run, its tests are skipped with the reason: not run, which is not passed. With
-REQUIRE_CLUSTER=1, as in CI, not run is a failure.
-"""
+"""What the testbed's own tests deploy on the cluster, which is in the conftest above."""
 
 import uuid
 from collections.abc import Iterator
@@ -11,47 +7,10 @@ from pathlib import Path
 
 import pytest
 from testbed.cluster import Cluster
-from testbed.errors import Unavailable
 from testbed.pythonimage import PythonProgram, build
-from testbed.start import Wish, prepare, up
-from testbed.stop import down
-from tests.testbed.helpers import GREETER, HERE, eventually, fetch, not_run, own_places, tell
+from tests.testbed.helpers import GREETER, HERE, eventually, fetch, tell
 
 _MANIFEST = (HERE / "greeter.yaml").read_text()
-
-
-_FIRST_BUILD = 3600  # seconds; what a slow machine may take for it, on top of a test's own time
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever of these comes first builds the cluster's programs, if they are not in the cache yet."""
-    for item in items:
-        if item.get_closest_marker("cluster"):
-            item.add_marker(pytest.mark.timeout(_FIRST_BUILD))
-
-
-@pytest.fixture(scope="session")
-def possible(pytestconfig: pytest.Config) -> None:
-    """That a cluster can run here, with all that it is made of; how far a first build is can be seen as it goes."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-
-    def tell_at_once(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            tell(line)
-
-    try:
-        prepare(own_places("suite"), Wish(), tell=tell_at_once)
-    except Unavailable as error:
-        not_run(error)
-
-
-@pytest.fixture(scope="session")
-def cluster(possible: None) -> Iterator[Cluster]:
-    """Two nodes with DNS and Prometheus, for the whole run."""
-    places = own_places("suite")
-    running = up(places, Wish(), tell=tell)
-    yield running
-    down(places, tell=tell)
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The cache of built programs: what it is keyed by, what a build tells, that only the program is kept."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,10 +61,20 @@ def test_a_program_is_built_once_and_only_it_is_kept(tmp_path: Path) -> None:
     assert built.stat().st_mode & 0o100
     assert lines[0].startswith("building the first process of a namespace: about ")
     assert lines[-1].startswith("built the first process of a namespace in ")
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [built]
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {built, tmp_path / "programs.lock"}
     lines.clear()
     assert cache.need(["pause"], tell=lines.append) == {"pause": built}
     assert lines == []
+
+
+@pytest.mark.slow
+def test_two_who_need_the_same_program_at_once_build_it_once(tmp_path: Path) -> None:
+    lines: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: Programs(tmp_path).need(["pause"], tell=lines.append)["pause"], range(2)))
+    assert found[0] == found[1]
+    assert found[0].exists()
+    assert len([line for line in lines if line.startswith("built ")]) == 1
 
 
 @pytest.mark.slow

@@ -1,0 +1,67 @@
+"""A way to a server on which every fourth connection fails: `flaky_registry` runs it as a program.
+
+    flaky.py PORT
+
+It listens on a free port, which it prints, and passes connections on to PORT of this machine: of every eight the fourth
+is answered with 503 and the eighth is reset. On SIGTERM it ends.
+
+It imports nothing of the testbed, because it runs as a file of its own.
+"""
+
+import asyncio
+import itertools
+import socket
+import struct
+import sys
+from contextlib import suppress
+
+_CHUNK = 65536
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_RESET = struct.pack("ii", 1, 0)  # a lingering close of no time: the peer sees a reset
+
+
+class Flaky:
+    """The server behind, and how many connections there were."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._count = itertools.count(1)
+
+    async def serve(self) -> None:
+        """Listen until killed."""
+        server = await asyncio.start_server(self._accept, "0.0.0.0", 0)
+        sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+        sys.stdout.flush()
+        await server.serve_forever()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            match next(self._count) % 8:
+                case 4:
+                    await reader.read(_CHUNK)
+                    writer.write(_BUSY)
+                    await writer.drain()
+                case 0:
+                    await reader.read(_CHUNK)
+                    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                case _:
+                    await self._pass_on(reader, writer)
+        writer.close()
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        async with asyncio.TaskGroup() as both:
+            both.create_task(_copy(reader, far_writer))
+            both.create_task(_copy(far_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(Flaky(int(sys.argv[1])).serve())
