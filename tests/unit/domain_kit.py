@@ -48,6 +48,7 @@ def pod(
     terminating: bool = False,
     failing: str = "",
     unplaced: str = "",
+    since: float | None = None,
 ) -> Pod:
     container = Container(name="main", state=state or Running(), last=last, restarts=restarts, failing=failing)
     return Pod(
@@ -59,6 +60,7 @@ def pod(
         containers=(container,),
         terminating=terminating,
         unplaced=unplaced,
+        since=Instant(since) if since is not None else None,
     )
 
 
@@ -72,6 +74,8 @@ def workload(
     settled: bool = True,
     reachable: int | None = None,
     problem: str = "",
+    problem_since: float | None = None,
+    needs: tuple[str, ...] = (),
     template: Template | None = None,
 ) -> Workload:
     return Workload(
@@ -85,6 +89,8 @@ def workload(
         settled=settled,
         reachable=reachable,
         problem=problem,
+        problem_since=Instant(problem_since) if problem_since is not None else None,
+        needs=needs,
     )
 
 
@@ -93,8 +99,10 @@ def route(service: str, slot: Slot | None = BLUE, *, version: str = "1", fence: 
     return Route(service=service, slot=slot, version=version, fence=fence, endpoints=ends)
 
 
-def snapshot(*workloads: Workload, routes: tuple[Route, ...] = (), wanted: tuple[Wanted, ...] = ()) -> Snapshot:
-    return Snapshot(at=Instant(0.0), routes=routes, workloads=workloads, wanted=wanted)
+def snapshot(
+    *workloads: Workload, routes: tuple[Route, ...] = (), wanted: tuple[Wanted, ...] = (), at: float = 0.0
+) -> Snapshot:
+    return Snapshot(at=Instant(at), routes=routes, workloads=workloads, wanted=wanted)
 
 
 def whole_pods(name: str, slot: Slot, *, revision: str = "r-0", replicas: int = 2) -> tuple[Pod, ...]:

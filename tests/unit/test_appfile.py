@@ -9,8 +9,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bluegreen.appfile import App, json_schema, load_app
+from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.errors import AppFileError, ExitCode
-from bluegreen.domain.stack import HttpCheck, Limits, MetricNames, Need, Probe, Probes
+from bluegreen.domain.stack import (
+    CommandCheck,
+    HttpCheck,
+    JsonCondition,
+    Limits,
+    MetricNames,
+    Need,
+    Probe,
+    Probes,
+    Repeat,
+    Tells,
+    Told,
+)
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,8 +121,8 @@ local: {images: ../builds}
         ("./serve", "--quiet"),
     )
     assert api.environment == (("LOG_LEVEL", "info"), ("EMPTY", ""))
-    assert api.probes.readiness == Probe(path="/ready", period=2.5, timeout=0.5, failures=2)
-    assert api.probes.startup.path == api.probes.liveness.path == "/healthz"
+    assert api.probed.readiness == Probe(path="/ready", period=2.5, timeout=0.5, failures=2)
+    assert api.probed.startup.path == api.probed.liveness.path == "/healthz"
     assert api.metrics == MetricNames(path="/m", requests="r", duration="d", overhead="o")
     assert (api.replicas, api.grace) == (3, 5)
     assert web.needs == (Need(service="shop-api", variable="API_URL"),)
@@ -126,6 +140,69 @@ local: {images: ../builds}
     assert app.stack.limits == Limits(error_share=0.005, p95_overhead_ms=20)
     assert app.stack.contacts == ("mailto://x",)
     assert app.local.images == tmp_path / ".." / "builds"
+
+
+def test_everything_that_a_check_can_say(tmp_path: Path) -> None:
+    app = read(
+        tmp_path,
+        SHORT
+        + """\
+    tells: {slot: {header: X-Slot}, version: {json: build.version}}
+checks:
+  - name: order
+    service: shop-api
+    path: /orders
+    method: POST
+    body: '{"n": 1}'
+    request_headers: {Content-Type: application/json}
+    status: [2xx, 409]
+    matches: 'v[0-9]+'
+    json:
+      - path: state
+      - {path: ok, equals: true}
+      - {path: name, equals: "1"}
+      - {path: lag, equals: 1.5}
+      - {path: queue.0.length, at_least: 1, at_most: 9, above: 0, below: 10}
+    latency: 0.5
+    timeout: 2
+    consecutive: 3
+    interval: 2
+    within: 60
+  - name: smoke
+    command: [./smoke.sh, --quick]
+  - {name: class, service: shop-api, path: /, status: 3xx}
+""",
+    )
+
+    order, smoke, some = app.stack.checks
+    assert app.stack.services[0].tells == Tells(
+        path="/health", slot=Told(header="X-Slot"), version=Told(json="build.version")
+    )
+    assert order == HttpCheck(
+        name="order",
+        service="shop-api",
+        path="/orders",
+        method="POST",
+        body='{"n": 1}',
+        request_headers=(("Content-Type", "application/json"),),
+        status=2,
+        other_statuses=(409,),
+        matches="v[0-9]+",
+        json=(
+            JsonCondition(path="state"),
+            JsonCondition(path="ok", equals="true"),
+            JsonCondition(path="name", equals='"1"'),
+            JsonCondition(path="lag", equals="1.5"),
+            JsonCondition(path="queue.0.length", at_least=1, at_most=9, above=0, below=10),
+        ),
+        latency=0.5,
+        timeout=2,
+        repeat=Repeat(consecutive=3, interval=2, within=60),
+    )
+    assert smoke == CommandCheck(name="smoke", command=("./smoke.sh", "--quick"), timeout=30)
+    assert isinstance(some, HttpCheck)
+    assert (some.status, some.other_statuses) == (3, ())
+    assert from_plain(type(app.stack), to_plain(app.stack)) == app.stack, "the state of one machine keeps it"
 
 
 def test_anchors_aliases_and_merge_keys(tmp_path: Path) -> None:
@@ -169,7 +246,10 @@ def test_error_share_is_a_percentage_or_a_fraction(tmp_path: Path, share: str, e
     assert app.stack.limits.error_share == pytest.approx(expected)
 
 
-PORT = "services[1].port must be a whole number from 1 up to 65535, but is "
+PORT = (
+    "services[1].port must be a whole number from 1 up to 65535 or a name of lower-case letters, digits and dashes, "
+    "at most 15 characters long, but is "
+)
 REPLICAS = "services[1].replicas must be a whole number from 1 up to 1000, but is "
 NAME = " must be a name of lower-case letters, digits and dashes, at most 57 characters long, but is "
 SHARE = "limits.error_share must be a number above 0 below 1 or a percentage such as 1%, but is "
@@ -358,12 +438,6 @@ REFUSALS = {
         "image 'shop/API': the repository part 'API' may hold only lower-case letters, digits and single separators",
         "write it as [registry[:port]/]repository[:tag][@digest], for example alfredai/backend:v2.1.0",
     ),
-    "no probes at all": (
-        SHORT.replace("    health: /health\n", ""),
-        3,
-        "service shop-api does not say how to probe startup and readiness and liveness",
-        "add it under 'probes', or write health: /path for all that are left out",
-    ),
     "one probe left out": (
         SHORT.replace("    health: /health\n", "    probes: {startup: {path: /}, readiness: {path: /}}\n"),
         6,
@@ -413,6 +487,131 @@ REFUSALS = {
         9,
         "'shop' is not a service of the stack",
         "did you mean 'shop-api'?",
+    ),
+    **{
+        what: (SHORT + "checks:\n  - name: x\n" + text, line, message, mend)
+        for what, (text, line, message, mend) in {
+            "a check of nothing": (
+                "",
+                8,
+                "check 'x' has no 'service' and no 'command'",
+                "add service: ..., or make it a command: [program, argument]",
+            ),
+            "a check without a path": (
+                "    service: shop-api\n",
+                8,
+                "check 'x' has no 'path' and no 'command'",
+                "add path: ..., or make it a command: [program, argument]",
+            ),
+            "a command that is asked": (
+                "    command: [a]\n    status: 200\n",
+                10,
+                "a command check has no 'status'",
+                "remove it, or make it a check of its own",
+            ),
+            "a body of a GET": (
+                "    service: shop-api\n    path: /\n    body: x\n",
+                11,
+                "only a POST sends a body",
+                "add method: POST",
+            ),
+            "another method": (
+                "    service: shop-api\n    path: /\n    method: DELETE\n",
+                11,
+                "checks[1].method must be GET or POST, but is the text 'DELETE'",
+                "",
+            ),
+            "a header that is ours": (
+                "    service: shop-api\n    path: /\n    request_headers:\n      Authorization: x\n",
+                12,
+                "the header Authorization cannot be sent by a check",
+                "leave it out; a command check can send what it likes",
+            ),
+            "a header of two lines": (
+                '    service: shop-api\n    path: /\n    request_headers:\n      A: "x\\ny"\n',
+                12,
+                "checks[1].request_headers.A must be text of one line, but is the text 'x\\ny'",
+                "",
+            ),
+            "no such status": (
+                "    service: shop-api\n    path: /\n    status: 6xx\n",
+                11,
+                (
+                    "checks[1].status must be a whole number from 100 up to 599 or a class such as 2xx or a list,"
+                    " but is the text '6xx'"
+                ),
+                "",
+            ),
+            "no such status in a list": (
+                "    service: shop-api\n    path: /\n    status: [200, 20]\n",
+                11,
+                (
+                    "checks[1].status[2] must be a whole number from 100 up to 599 or a class such as 2xx,"
+                    " but is the number 20"
+                ),
+                "",
+            ),
+            "no status at all": (
+                "    service: shop-api\n    path: /\n    status: []\n",
+                11,
+                "no status would be good",
+                "name at least one, for example 200",
+            ),
+            "no regular expression": (
+                "    service: shop-api\n    path: /\n    matches: '(a'\n",
+                11,
+                "'(a' is no regular expression: missing ), unterminated subpattern at position 0",
+                "write it in single quotes",
+            ),
+            "a truth of YAML 1.1": (
+                "    service: shop-api\n    path: /\n    json:\n      - path: ok\n        equals: yes\n",
+                13,
+                (
+                    "checks[1].json[1].equals must be true or false or a whole number or a number or text,"
+                    " but is yes, which YAML may read as something else"
+                ),
+                'write it in quotes: "yes"',
+            ),
+            "a path that is none": (
+                "    service: shop-api\n    path: /\n    json:\n      - path: a..b\n",
+                12,
+                (
+                    "checks[1].json[1].path must be keys with dots between them, such as database.state,"
+                    " but is the text 'a..b'"
+                ),
+                "",
+            ),
+            "two conditions that quarrel": (
+                "    service: shop-api\n    path: /\n    json:\n      - {path: a, equals: 1, above: 0}\n",
+                12,
+                "'equals' leaves nothing to compare",
+                "keep it, or the other bounds",
+            ),
+            "a latency that is never seen": (
+                "    service: shop-api\n    path: /\n    latency: 5\n",
+                11,
+                "a latency of 5 s is never seen: the timeout is 5 s",
+                "make the timeout longer, or leave latency out",
+            ),
+            "a row that cannot be whole": (
+                "    command: [a]\n    consecutive: 5\n    interval: 10\n    within: 40\n",
+                12,
+                "5 in a row, 10 s apart, take longer than 40 s",
+                "make it longer than 40",
+            ),
+        }.items()
+    },
+    "a service that tells nothing": (
+        SHORT + "    tells: {path: /}\n",
+        7,
+        "it tells nothing",
+        "name slot or version, each with a header or a json path",
+    ),
+    "a service that tells it twice": (
+        SHORT + "    tells:\n      slot: {header: A, json: a}\n",
+        8,
+        "it stands in a header or in the body, not in both",
+        "keep one of them",
     ),
     "a tab": ("stack: shop\n\tservices: []\n", 2, "a tab is no indentation in YAML", "indent with spaces"),
     "a tab in a list": (
@@ -543,10 +742,12 @@ def test_the_built_in_stack_is_the_specifications(folder: Path) -> None:
     )
 
 
-def test_the_example_is_the_built_in_stack_and_a_check(folder: Path) -> None:
+def test_the_example_is_the_built_in_stack_and_what_it_can_tell(folder: Path) -> None:
+    """The specification says nothing of how Alfred tells its slot and its version, so the built-in stack does not."""
     example = load_app(ROOT / "examples" / "alfred" / "bluegreen.yaml")
 
-    assert example.stack.services == load_app().stack.services
+    assert tuple(replace(each, tells=None) for each in example.stack.services) == load_app().stack.services
+    assert [each.tells.path for each in example.stack.services if each.tells] == ["/health", "/ready"]
     assert [check.name for check in example.stack.checks] == ["the pair answers"]
 
 
@@ -558,7 +759,7 @@ def test_the_schema_refuses_unknown_keys_and_knows_the_defaults() -> None:
     assert all(each["additionalProperties"] is False for each in schema["$defs"].values())
     assert set(service["required"]) == {"name", "image", "port"}
     assert service["properties"]["replicas"]["default"] == 2
-    assert service["properties"]["port"]["maximum"] == 65535
+    assert service["properties"]["port"]["anyOf"][0]["maximum"] == 65535
     assert schema["$defs"]["ReadinessProbeFile"]["properties"]["period"]["default"] == 5.0
 
 

@@ -14,7 +14,6 @@ from bluegreen.appfile import json_schema, load_app
 from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.group import COMMANDS
-from bluegreen.cli.views.logs import LogTail
 from bluegreen.cli.views.status import Status
 from bluegreen.domain.errors import BluegreenError, ExitCode, HeldBy, Interrupted
 from bluegreen.domain.events import Note, Summary
@@ -22,6 +21,7 @@ from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, Run, RunKind
 from bluegreen.domain.stack import Slot
+from bluegreen.ports import Finding, LogTail, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -113,6 +113,10 @@ class Recorded(Calls):
         self._note(session, "status")
         return STATUS
 
+    def examine(self, session: Session) -> Sequence[Finding]:
+        self._note(session, "examine")
+        return (Finding(severity=Severity.REFUSE, text="web is headless", mend="expose it", rule="headless-service"),)
+
     def runs(self, session: Session, *, newest: int) -> Sequence[Run]:
         self._note(session, "runs", newest=newest)
         return self.known[:newest]
@@ -202,12 +206,19 @@ def test_deploy_with_every_switch(line: Line) -> None:
     done = line(
         "deploy",
         *("--image", "backend=a:v1", "--image", "alfred-gateway=b:v1", "--validation-time", "0.5"),
-        *("--scale-down-old", "--dry-run", "--force", "--keep-failed"),
+        *("--scale-down-old", "--dry-run", "--force", "--keep-failed", "--require-proof", "--synthetic-traffic"),
     )
 
     assert done.asked == {
         "images": {"alfred-backend": "a:v1", "alfred-gateway": "b:v1"},
-        "options": Options(validation_time=0.5, scale_down_old=True, force=True, keep_failed=True),
+        "options": Options(
+            validation_time=0.5,
+            scale_down_old=True,
+            force=True,
+            keep_failed=True,
+            require_proof=True,
+            synthetic_traffic=True,
+        ),
         "dry_run": True,
     }
 
@@ -267,6 +278,13 @@ def test_down(line: Line) -> None:
     ended = line("down", "--purge")
     assert (ended.asked, ended.out) == ({"purge": True}, "   note       the stack has ended\n")
     assert line("down").out == "   note       nothing of the stack was running here\n"
+
+
+def test_doctor_answers_9_when_something_refuses_a_release(line: Line) -> None:
+    done = line("doctor")
+    assert (done.code, done.calls.asked) == (ExitCode.NOT_FIT, [("examine", {})])
+    assert done.out.startswith("refuses ")
+    assert '"event":"found"' in line("doctor", "--output", "json").out
 
 
 def test_status_history_and_logs(line: Line) -> None:
@@ -443,9 +461,11 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
     ),
     ("show", "a", "b"): ("got unexpected extra argument (b)", "bluegreen show --help shows how it is used"),
     ("--output", "xml", "status"): (
-        "invalid value for '--output': 'xml' is not one of 'text', 'json'",
+        "invalid value for '--output': 'xml' is not one of 'text', 'json', 'markdown', 'html'",
         "bluegreen --help shows how it is used",
     ),
+    ("--output", "html", "status"): ("--output html is not for bluegreen status", "it writes text or json"),
+    ("rollback", "--output", "markdown"): ("--output markdown is not for bluegreen rollback", "it writes text or json"),
     ("up", "--port", "backend=http"): (
         "--port backend: 'http' is no port",
         "write a number from 1 to 65535, or 0 for any port that is free",

@@ -10,7 +10,7 @@ import pytest
 from bluegreen.domain.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").rglob("README.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("README.md")])
 MAKEFILE = (ROOT / "Makefile").read_text() + (ROOT / "testbed/testbed.mk").read_text()
 COMMANDS = {path.stem for path in (ROOT / "src/bluegreen/cli").glob("*.py")}
 
@@ -19,11 +19,29 @@ def ids(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+def without_code(page: Path) -> str:
+    """A pattern may look like a link."""
+    return re.sub(r"`[^`\n]*`", "", page.read_text())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", without_code(page)):
         if "://" not in target:
             assert (page.parent / target).exists(), target
+
+
+def anchors(page: Path) -> set[str]:
+    """Where a link into the page can lead: its headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_every_link_into_a_page_finds_its_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", without_code(page)):
+        assert anchor in anchors(page.parent / target if target else page), f"{target}#{anchor}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=ids)

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from bluegreen.domain import errors
+from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import (
     AppFileError,
     BluegreenError,
@@ -17,7 +18,7 @@ from bluegreen.domain.errors import (
     LostLock,
     UsageError,
 )
-from bluegreen.domain.health import Cause, SlotDoomed
+from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.stack import Slot
 
 LINE = re.compile(r"^(?P<lead>[│ ├└─]*)(?P<name>[A-Z]\w+)(?: \.+ (?P<codes>\d+(?: / \d+)?))?")
@@ -100,7 +101,7 @@ def test_exit_codes_say_what_they_mean(code: ExitCode, value: int) -> None:
 
 
 def test_there_are_no_other_exit_codes() -> None:
-    assert sorted(ExitCode) == [0, 1, 2, 3, 4, 5, 6, 70, 130, 143]
+    assert sorted(ExitCode) == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 70, 130, 143]
 
 
 def test_an_error_keeps_what_its_reader_needs() -> None:

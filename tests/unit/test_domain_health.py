@@ -1,17 +1,33 @@
-"""Verdicts: Krane's table of fatal container states (lib/krane/kubernetes_resource/pod.rb), and the rules around it."""
+"""Verdicts of a whole slot: which pods count, when it is ready, when it has to be looked at again, which limit ran out.
+
+The causes are in test_domain_health_causes.py.
+"""
 
 from __future__ import annotations
 
 import pytest
 from tests.unit.domain_kit import BLUE, GREEN, pod, snapshot, workload
 
-from bluegreen.domain.health import Cause, Doomed, Progressing, Ready, judge
-from bluegreen.domain.snapshot import Container, ContainerState, Pod, Running, Terminated, Waiting, Workload
+from bluegreen.domain.cause import Cause
+from bluegreen.domain.dating import dated
+from bluegreen.domain.health import Doomed, Limit, Progressing, Ready, Reason, TimedOut, Verdict, explained, judge
+from bluegreen.domain.snapshot import (
+    Container,
+    ContainerState,
+    Pod,
+    Running,
+    Snapshot,
+    Terminated,
+    Trouble,
+    Waiting,
+    Windows,
+    Workload,
+)
+from bluegreen.domain.stack import Instant
+from bluegreen.domain.values import replace
 
 CRASHED = Terminated(exit_code=3, message="boom")
 LOOP = Waiting(reason="CrashLoopBackOff", message="back-off 10s")
-NODE_FAULT = Terminated(exit_code=128, reason="ContainerCannotRun")
-CANNOT_RUN = Terminated(exit_code=127, reason="ContainerCannotRun", message="exec: not found")
 
 
 def sick(
@@ -20,54 +36,8 @@ def sick(
     return pod(f"p-{number}", ready=False, state=state, last=last, restarts=restarts)
 
 
-def verdict(*works: Workload, revision: str = "r-1") -> Ready | Progressing | Doomed:
-    return judge(snapshot(*works), GREEN, revision=revision)
-
-
-KRANE = [
-    # state, last, restarts -> reason when doomed, else empty
-    (LOOP, CRASHED, 1, "crash loop"),
-    (LOOP, CRASHED, 9, "crash loop"),
-    (LOOP, CRASHED, 0, ""),  # ours is milder here: one end is a hiccup, and a kubelet says so only after the second
-    (LOOP, None, 1, ""),  # nothing is known of how it ended: missing data is no proof
-    (LOOP, NODE_FAULT, 1, "crash loop"),
-    (Waiting(reason="ErrImagePull", message="manifest: Not Found"), None, 0, "ErrImagePull"),
-    (Waiting(reason="ErrImagePull", message="image team/x:v2 was not found"), None, 0, "ErrImagePull"),
-    (Waiting(reason="ErrImagePull", message="dial tcp: i/o timeout"), None, 0, ""),
-    (Waiting(reason="ErrImagePull"), None, 0, ""),
-    (Waiting(reason="ImagePullBackOff", message="manifest not found"), None, 0, ""),
-    (
-        Waiting(reason="CreateContainerConfigError", message='secret "s" not found'),
-        None,
-        0,
-        "CreateContainerConfigError",
-    ),
-    (Waiting(reason="CreateContainerConfigError", message="failed to sync secret cache: timed out"), None, 0, ""),
-    (Waiting(reason="InvalidImageName", message="invalid reference"), None, 0, "InvalidImageName"),
-    (Waiting(reason="ErrImageNeverPull"), None, 0, "ErrImageNeverPull"),
-    (Waiting(reason="ContainerCannotRun"), None, 0, "ContainerCannotRun"),
-    (Waiting(reason="ContainerCreating"), None, 0, ""),
-    (Waiting(reason="PodInitializing"), None, 0, ""),
-    (CANNOT_RUN, None, 0, "ContainerCannotRun"),
-    (Running(), CANNOT_RUN, 1, "ContainerCannotRun"),
-    (NODE_FAULT, None, 0, ""),
-    (Running(), NODE_FAULT, 1, ""),
-    (Running(), NODE_FAULT, 2, "crash loop"),
-    (CRASHED, None, 0, ""),
-    (CRASHED, CRASHED, 1, ""),
-    (CRASHED, CRASHED, 2, "crash loop"),
-    (Running(), None, 0, ""),
-    (Running(), CRASHED, 1, ""),
-    (Running(), CRASHED, 2, "crash loop"),
-    (Running(), None, 2, ""),
-]
-
-
-@pytest.mark.parametrize(("state", "last", "restarts", "reason"), KRANE)
-def test_container_states(state: ContainerState, last: Terminated | None, restarts: int, reason: str) -> None:
-    found = verdict(workload(sick(state, last, restarts), replicas=1))
-    assert (found.cause.reason if isinstance(found, Doomed) else "") == reason
-    assert isinstance(found, Doomed if reason else Progressing)
+def verdict(*works: Workload, revision: str = "r-1", at: float = 0.0) -> Verdict:
+    return judge(snapshot(*works, at=at), GREEN, revision=revision)
 
 
 def test_the_cause_says_everything_that_a_person_needs() -> None:
@@ -153,9 +123,9 @@ def test_doomed_when_all_pods_of_a_workload_are(works: list[Workload]) -> None:
 
 
 def test_a_platform_that_refuses_to_make_pods_dooms() -> None:
-    found = verdict(workload(GOOD[0], problem="exceeded quota: pods=10"))
+    found = verdict(workload(GOOD[0], problem="exceeded quota: pods=10", problem_since=1.0), at=6.0)
     assert isinstance(found, Doomed)
-    assert str(found.cause) == "pair-back in green: cannot make its pods: exceeded quota: pods=10"
+    assert str(found.cause) == "pair-back in green: quota exceeded: exceeded quota: pods=10"
 
 
 def test_a_ready_pod_is_not_doomed_by_its_past() -> None:
@@ -182,3 +152,192 @@ def test_one_bad_container_is_enough() -> None:
     found = verdict(workload(both, replicas=1))
     assert isinstance(found, Doomed)
     assert found.cause.container == "proxy"
+
+
+# When it has to be looked at again, though nothing changes.
+
+
+UNPLACED = pod(ready=False, unplaced="0/2 nodes are available", since=10.0)
+
+
+def test_a_grace_says_when_it_ends() -> None:
+    works = [workload(UNPLACED, replicas=1), workload(replicas=1, service="pair-front")]
+    works[1] = replace(works[1], problem="exceeded quota", problem_since=Instant(11.0))
+    assert again(verdict(*works, at=12.0)) == 16.0
+    found = verdict(works[0], at=30.0)
+    assert isinstance(found, Doomed)
+    assert found.cause.reason == Reason.UNSCHEDULABLE
+
+
+def test_what_is_not_dated_dooms_nobody_by_its_age() -> None:
+    """A single look has no dates: since when it is so is not known."""
+    assert again(verdict(workload(replace(UNPLACED, since=None), replicas=1), at=999.0)) is None
+
+
+def again(found: Verdict) -> Instant | None:
+    assert isinstance(found, Progressing)
+    return found.again
+
+
+def test_one_pod_in_grace_and_one_that_is_doomed() -> None:
+    both = workload(replace(LOOPS[0], name="p-9"), UNPLACED)
+    assert again(verdict(both, at=12.0)) == 30.0
+    assert isinstance(verdict(both, at=30.0), Doomed)
+
+
+# A pod that was started again has to stay ready for some seconds.
+
+
+ONCE = pod("p-0", last=CRASHED, restarts=1, since=100.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "at", "expected"),
+    [
+        (
+            ONCE,
+            109.0,
+            Progressing(("pair-back: a pod was started again, and has to stay ready for 10 s",), Instant(110.0)),
+        ),
+        (ONCE, 110.0, Ready()),
+        (pod("p-0", since=100.0), 100.0, Ready()),  # one that never ended is believed at once: good slots do not wait
+        (replace(ONCE, since=None), 100.0, Ready()),
+    ],
+)
+def test_a_pod_that_was_started_again_has_to_stay_ready(one: Pod, at: float, expected: Verdict) -> None:
+    assert verdict(workload(one, replicas=1), at=at) == expected
+
+
+# A service is not ready before those that it needs.
+
+
+def failing(service: str, *, since: float) -> Pod:
+    """It runs and started well, and its readiness probe, with a window of 15 s, fails."""
+    container = Container(
+        name="main", failing="readiness: 503", windows=Windows(startup=90.0, readiness=15.0), since=Instant(since)
+    )
+    return replace(pod(service=service, ready=False, since=since), containers=(container,))
+
+
+@pytest.mark.parametrize(
+    ("back", "at", "expected"),
+    [
+        (pod(ready=False, since=0.0), 500.0, ""),  # not ready yet, and nobody knows why: no fault of the front
+        (pod(since=100.0), 132.0, ""),
+        (pod(since=100.0), 133.0, "pair-front"),
+        (failing("pair-back", since=100.0), 133.0, "pair-back"),  # the cause is where the need is
+    ],
+)
+def test_readiness_may_wait_for_what_is_needed(back: Pod, at: float, expected: str) -> None:
+    front = workload(failing("pair-front", since=0.0), service="pair-front", replicas=1, needs=("pair-back",))
+    found = verdict(workload(back, replicas=1), front, at=at)
+    assert (found.cause.service if isinstance(found, Doomed) else "") == expected
+
+
+# Limits.
+
+
+LIMIT = Limit(name="the health validation's 150 s", at=Instant(150.0), mend="--health-retries")
+
+
+def limited(*works: Workload, at: float) -> Verdict:
+    return judge(snapshot(*works, at=at), GREEN, revision="r-1", limit=LIMIT)
+
+
+def test_the_limit_that_ran_out_is_named() -> None:
+    waiting = workload(STARTING[0], replicas=1)
+    assert isinstance(limited(waiting, at=149.9), Progressing)
+    assert limited(waiting, at=150.0) == TimedOut(LIMIT, ("pair-back 0/1 ready (ContainerCreating)",))
+
+
+def test_ready_and_doomed_beat_a_limit() -> None:
+    assert limited(workload(GOOD[0], replicas=1), at=999.0) == Ready()
+    assert isinstance(limited(workload(LOOPS[0], replicas=1), at=999.0), Doomed)
+
+
+def test_a_workloads_own_limit_counts_from_when_its_revision_was_seen() -> None:
+    """Krane: Progressing=False decides, and a condition left over from the rollout before does not."""
+    waiting = replace(workload(STARTING[0], replicas=1), overdue=60.0, since=Instant(10.0))
+    assert again(verdict(waiting, at=69.0)) == 70.0
+    found = limited(waiting, at=70.0)
+    assert isinstance(found, TimedOut)
+    assert found.limit.name == "the 60 s that pair-back allows itself"
+    assert isinstance(verdict(replace(waiting, since=None), at=70.0), Progressing)
+
+
+# Dates.
+
+
+def seen(one: Pod, *, at: float, before: Snapshot | None = None, problem: str = "", revision: str = "r-1") -> Snapshot:
+    work = workload(one, replicas=1, problem=problem, revision=revision)
+    return dated(snapshot(work, at=at), before=before)
+
+
+def only(found: Snapshot) -> Pod:
+    return found.workloads[0].pods[0]
+
+
+def test_a_state_keeps_its_date_until_it_is_another_one() -> None:
+    first = seen(sick(Waiting(reason="ErrImagePull", message="try 1")), at=1.0)
+    second = seen(sick(Waiting(reason="ImagePullBackOff", message="pause")), at=2.0, before=first)
+    third = seen(sick(Running()), at=3.0, before=second)
+    assert [only(each).containers[0].since for each in (first, second, third)] == [1.0, 1.0, 3.0]
+    assert [only(each).since for each in (first, second, third)] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [sick(LOOP, CRASHED, 2), sick(LOOP, CRASHED, 1, number=1), pod(ready=False), sick(CRASHED, CRASHED, 1)],
+    ids=["another life", "another pod", "it runs", "it ended"],
+)
+def test_what_is_new_has_its_own_date(other: Pod) -> None:
+    first = seen(sick(LOOP, CRASHED, 1), at=1.0)
+    assert only(seen(other, at=2.0, before=first)).containers[0].since == 2.0
+
+
+def test_readiness_its_loss_and_that_it_was_there() -> None:
+    ready = seen(pod(), at=1.0)
+    lost = seen(pod(ready=False), at=2.0, before=ready)
+    found = [(only(each).since, only(each).was_ready) for each in (ready, lost, seen(pod(), at=3.0, before=lost))]
+    assert found == [(1.0, True), (2.0, True), (3.0, True)]
+    assert not only(seen(pod(ready=False), at=1.0)).was_ready
+
+
+def test_trouble_of_any_kind_is_one_trouble() -> None:
+    first = seen(replace(pod(ready=False), trouble=Trouble(reason="FailedMount")), at=1.0)
+    second = seen(replace(pod(ready=False), trouble=Trouble(reason="FailedAttachVolume")), at=2.0, before=first)
+    third = seen(pod(ready=False), at=3.0, before=second)
+    assert only(second).trouble == Trouble(reason="FailedAttachVolume", since=Instant(1.0))
+    assert only(third).trouble is None
+
+
+def test_a_problem_and_a_revision_have_dates_too() -> None:
+    first = seen(pod(), at=1.0, problem="quota 1")
+    second = seen(pod(), at=2.0, before=first, problem="quota 2")
+    third = seen(pod(), at=3.0, before=second, problem="quota 2", revision="r-2")
+    found = [(each.workloads[0].since, each.workloads[0].problem_since) for each in (first, second, third)]
+    assert found == [(1.0, 1.0), (1.0, 1.0), (3.0, 3.0)]
+    assert seen(pod(), at=4.0, before=second).workloads[0].problem_since is None
+
+
+def test_dates_make_no_other_snapshot() -> None:
+    first = seen(pod(), at=1.0)
+    assert not seen(pod(), at=2.0, before=first).differs(first)
+
+
+# What the log adds.
+
+
+def test_a_log_may_tell_the_reason() -> None:
+    found = verdict(workload(LOOPS[0], replicas=1))
+    assert isinstance(found, Doomed)
+    vague = replace(found.cause, detail="")
+    told = explained(vague, log=("starting", "exec /run: exec format error"), event="BackOff: again")
+    assert (told.reason, told.detail) == (Reason.WRONG_ARCHITECTURE, "exec /run: exec format error")
+    assert (told.log[-1], told.event) == ("exec /run: exec format error", "BackOff: again")
+
+
+def test_a_log_overrules_no_reason_that_is_certain() -> None:
+    cause = Cause(service="pair-back", slot=GREEN, reason=Reason.OUT_OF_MEMORY, advice="more")
+    assert explained(cause, log=("exec format error",)) == replace(cause, log=("exec format error",))
+    assert explained(cause, log=()) == cause

@@ -16,13 +16,12 @@ from bluegreen.domain.judgement import (
     Judgement,
     Outcome,
     Window,
-    at_least,
-    at_most,
     hard_triggers,
     judge,
-    share_outcome,
 )
+from bluegreen.domain.odds import at_least, at_most
 from bluegreen.domain.reading import Arrivals, Gap, Histogram, PodCounters, Reading, Timing
+from bluegreen.domain.shares import share_outcome
 from bluegreen.domain.snapshot import ContainerState, Pod, Snapshot, Terminated, Waiting, Workload
 from bluegreen.domain.stack import Instant, Limits
 
@@ -135,11 +134,26 @@ def test_a_good_window_passes_with_its_figures() -> None:
     assert judge(window()) == Judgement(
         outcome=PASS,
         findings=(
-            Finding(rule="error share", outcome=PASS, figures="pair-front: 0 of 1000 5xx (0.00%, limit 1.00%)"),
             Finding(
-                rule="P95 overhead", outcome=PASS, figures="pair-front: 0 of 1000 over 150 ms (0.00%, limit 5.00%)"
+                rule="error share",
+                outcome=PASS,
+                figures="pair-front: 0 of 1000 5xx (0.00%, limit 1.00%)",
+                service="pair-front",
+                bad=0,
+                of=1000,
+                limit=0.01,
+            ),
+            Finding(
+                rule="P95 overhead",
+                outcome=PASS,
+                figures="pair-front: 0 of 1000 over 150 ms (0.00%, limit 5.00%)",
+                service="pair-front",
+                bad=0,
+                of=1000,
+                limit=0.05,
             ),
         ),
+        notes=("blue's figures from before the switch are not known",),
     )
     assert judge(window()).reasons == ()
 
@@ -200,7 +214,14 @@ def test_each_service_is_judged_by_itself() -> None:
     assert found.outcome is FAIL
     assert found.reasons == ("error share: pair-back: 40 of 100 5xx (40.00%, limit 1.00%)",)
     assert hard_triggers(window(replace(now, pods=(*ALL_GOOD.pods, back(good=40, bad=60))))) == (
-        Finding(rule="errors over half", outcome=FAIL, figures="pair-back: 60 of 100 answers were 5xx"),
+        Finding(
+            rule="errors over half",
+            outcome=FAIL,
+            figures="pair-back: 60 of 100 answers were 5xx",
+            service="pair-back",
+            bad=60,
+            of=100,
+        ),
     )
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.domain_kit import BLUE, GREEN, PAIR, image, pair, plan, service, spec, workload
 
-from bluegreen.domain.errors import BluegreenError, Held, UsageError
+from bluegreen.domain.errors import BluegreenError, Held, NotStarted, UsageError
 from bluegreen.domain.plan import Options, Plan, SlotSpec, WorkloadSpec, make_plan
 from bluegreen.domain.release import Began, Body, Ended, Entry, Outcome, Run, Staging, fold, put_back
 from bluegreen.domain.snapshot import Snapshot, Template, Workload
 from bluegreen.domain.stack import Stack
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SETTINGS = Template(settings=(("environment.LOG", "debug"), ("probe", "/a")))
 
@@ -58,7 +58,7 @@ def test_the_whole_plan_of_one_named_image() -> None:
     assert not found.nothing_to_do
     assert found.notes == (
         "pair-front in green is replaced too: the active slot's image is carried over",
-        "from stage to switch there is no warm way further back: green is being replaced",
+        "green is replaced: what it holds now is no way back any more",
     )
 
 
@@ -156,7 +156,7 @@ ENDED_GREEN = tuple(workload(service=name, slot=GREEN, tag="v0", replicas=0) for
     [
         (pair(replace=EMPTY_GREEN), Options(), {"back": "v2", "front": "v2"}, []),
         (pair(replace=ENDED_GREEN), Options(), {"back": "v2", "front": "v2"}, []),
-        (pair(), Options(), {"back": "v2", "front": "v2"}, ["no warm way further back: green"]),
+        (pair(), Options(), {"back": "v2", "front": "v2"}, ["green is replaced: what it holds now"]),
         (
             pair(replace=EMPTY_GREEN),
             Options(),
@@ -201,6 +201,11 @@ def run(name: str, outcome: Outcome | None, *, previous: SlotSpec | None) -> Run
     return found
 
 
+def among(runs: Sequence[Run]) -> Callable[[str], Run | None]:
+    """Finds one of these runs by its id."""
+    return {found.id: found for found in runs}.get
+
+
 GOOD = spec(revision="day-0", tag="v0")
 LEFT_1 = spec(revision="r-8", tag="bad-1")
 LEFT_2 = spec(revision="r-9", tag="bad-2")
@@ -218,19 +223,26 @@ BAD = [
 @pytest.mark.parametrize("outcome", BAD)
 def test_what_a_bad_run_left_is_replaced_by_what_it_would_have_put_back(outcome: Outcome | None) -> None:
     now = replace(plan("r-10"), previous=LEFT_2)
-    assert put_back(now, [run("r-9", outcome, previous=GOOD)]).previous == GOOD
+    assert put_back(now, among([run("r-9", outcome, previous=GOOD)])).previous == GOOD
     chain = [run("r-9", outcome, previous=LEFT_1), run("r-8", outcome, previous=GOOD)]
-    assert put_back(now, chain).previous == GOOD
-    assert put_back(now, [run("r-9", outcome, previous=None)]).previous is None
+    assert put_back(now, among(chain)).previous == GOOD
+    assert put_back(now, among([run("r-9", outcome, previous=None)])).previous is None
 
 
 @pytest.mark.parametrize("outcome", sorted(set(Outcome) - set(BAD)))
 def test_what_a_good_run_left_is_put_back(outcome: Outcome) -> None:
     now = replace(plan("r-10"), previous=LEFT_2)
-    assert put_back(now, [run("r-9", outcome, previous=GOOD)]).previous == LEFT_2
+    assert put_back(now, among([run("r-9", outcome, previous=GOOD)])).previous == LEFT_2
 
 
 def test_content_of_a_run_that_is_forgotten_is_put_back_and_nothing_stays_nothing() -> None:
     now = replace(plan("r-10"), previous=LEFT_2)
-    assert put_back(now, []) == now
-    assert put_back(replace(now, previous=None), [run("r-9", Outcome.FAILED, previous=GOOD)]).previous is None
+    assert put_back(now, among([])) == now
+    assert put_back(replace(now, previous=None), among([run("r-9", Outcome.FAILED, previous=GOOD)])).previous is None
+
+
+def test_a_stack_of_which_nothing_runs_is_to_be_started_first() -> None:
+    empty = tuple(replace(work, image=None, replicas=0) for work in pair().workloads)
+    with pytest.raises(NotStarted) as caught:
+        planned(replace(pair(), workloads=empty), back="v2")
+    assert "up" in caught.value.mend

@@ -20,9 +20,11 @@ from bluegreen.domain.reading import (
     arrived,
     baseline,
     metered,
+    risen,
     tally,
+    until_end,
 )
-from bluegreen.domain.stack import Instant, Slot
+from bluegreen.domain.stack import Instant, Probe, Probes, Service, Slot, Stack
 
 INF = float("inf")
 
@@ -55,6 +57,8 @@ def answered(*answers: tuple[int, int], pod: str = "p-0") -> PodCounters:
     return PodCounters(pod=pod, service="web", slot=GREEN, answers=answers)
 
 
+NO_200 = Gap(pod="p-0", slot=GREEN, why="its count of answers 200 was there before and is gone")
+NO_500 = Gap(pod="p-0", slot=GREEN, why="its count of answers 500 was there before and is gone")
 GONE = Gap(pod="p-0", slot=GREEN, why="it was counted before and is gone")
 UNREAD = Gap(pod="p-0", slot=GREEN, why="timed out")
 
@@ -69,7 +73,11 @@ UNREAD = Gap(pod="p-0", slot=GREEN, why="timed out")
         # a reset: the new process counts from nothing, all of its counters
         (reading(counters(good=90, bad=1)), reading(counters(good=3, bad=0)), Tally(requests=3)),
         (reading(counters(good=90, bad=1)), reading(counters(good=30, bad=5)), Tally(requests=35, errors=5)),
-        (reading(answered((200, 90), (500, 2))), reading(answered((200, 95))), Tally(requests=95)),
+        (reading(answered((200, 90), (500, 2))), reading(answered((404, 3))), Tally(requests=3)),
+        # a series that is gone while others go on: nobody knows what it would say
+        (reading(answered((200, 90), (500, 2))), reading(answered((200, 95))), Tally(requests=5, gaps=(NO_500,))),
+        (reading(answered((200, 90), (500, 0))), reading(answered((200, 95))), Tally(requests=5)),
+        (reading(answered((200, 90))), reading(answered()), Tally(gaps=(NO_200,))),
         # a counter that appears only with its first error
         (reading(answered((200, 90))), reading(answered((200, 95), (502, 3))), Tally(requests=8, errors=3)),
         (
@@ -183,6 +191,87 @@ def test_the_window_starts_before_the_switch_for_the_new_slot_and_after_it_for_t
     )
     routed = reading(counters(good=9), counters("b-0", good=103, slot=BLUE), arrivals=(sent(9), sent(103, BLUE)))
     start = baseline(before, routed, slot=GREEN)
-    assert start == reading(counters(good=1), gaps=(UNREAD,), arrivals=(sent(1), sent(103, BLUE)))
+    old = counters("b-0", good=103, slot=BLUE)
+    assert start == reading(counters(good=1), old, gaps=(UNREAD,), arrivals=(sent(1), sent(103, BLUE)))
     assert arrived(start, routed, slot=GREEN) == 8
     assert arrived(start, routed, slot=BLUE) == 0
+
+
+FAST = Probe(path="/health", period=5.0)
+PROBED = Stack(
+    name="web",
+    services=(
+        Service(
+            name="web", image="web", port=1, probes=Probes(startup=FAST, readiness=FAST, liveness=Probe(path="/health"))
+        ),
+    ),
+)
+"""In 20 seconds its probes can have asked 1 + 4, 1 + 4 and 1 + 2 times."""
+
+
+@pytest.mark.parametrize(("counted", "expected"), [(0, 0), (13, 0), (14, 1), (500, 487)])
+def test_what_pods_count_beyond_their_probes_is_users_work(counted: int, expected: int) -> None:
+    before = Reading(at=Instant(0.0), pods=(_counters("g-0", 7, GREEN), _counters("b-0", 0, BLUE)))
+    now = Reading(at=Instant(20.0), pods=(_counters("g-0", 7 + counted, GREEN), _counters("b-0", 900, BLUE)))
+    assert risen(before, now, stack=PROBED, slot=GREEN) == expected
+
+
+@pytest.mark.parametrize(("reads", "expected"), [(0, 7), (6, 1), (9, 0)])
+def test_a_pod_may_count_our_own_reads_of_its_metrics(reads: int, expected: int) -> None:
+    before = Reading(at=Instant(0.0), pods=(_counters("g-0", 7, GREEN),))
+    now = Reading(at=Instant(20.0), pods=(_counters("g-0", 27, GREEN),))
+    assert risen(before, now, stack=PROBED, slot=GREEN, reads=reads) == expected
+
+
+def test_a_pod_that_was_ready_with_a_count_of_nothing_does_not_count_its_probes() -> None:
+    before = Reading(at=Instant(0.0), pods=(_counters("g-0", 0, GREEN),))
+    now = Reading(at=Instant(20.0), pods=(_counters("g-0", 1, GREEN),))
+    assert risen(before, now, stack=PROBED, slot=GREEN) == 1
+
+
+def test_a_pod_that_was_not_there_before_is_no_witness() -> None:
+    now = Reading(at=Instant(20.0), pods=(_counters("g-9", 900, GREEN),))
+    assert risen(Reading(at=Instant(0.0)), now, stack=PROBED, slot=GREEN) == 0
+
+
+def _counters(pod: str, count: int, slot: Slot) -> PodCounters:
+    return PodCounters(pod=pod, service="web", slot=slot, answers=((200, count),))
+
+
+def test_probes_are_allowed_for_the_time_between_a_pods_own_counts() -> None:
+    """A source that scrapes has counted each pod at another time than the others."""
+    old = replace(_counters("g-0", 7, GREEN), at=Instant(0.0))
+    new = replace(_counters("g-0", 7 + 13, GREEN), at=Instant(20.0))
+    before, now = Reading(at=Instant(15.0), pods=(old,)), Reading(at=Instant(16.0), pods=(new,))
+    assert risen(before, now, stack=PROBED, slot=GREEN) == 0
+
+
+def scraped(at: float, *, lag: float = 15.0) -> Reading:
+    """One pod as a source that scrapes by itself has it."""
+    found = PodCounters(pod="g-1", service="web", slot=GREEN, answers=((200, 5),), at=Instant(at))
+    return Reading(at=Instant(at), pods=(found,), lag=lag)
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "due"),
+    [
+        (100.0, 100.0, True),  # all of the window is counted
+        (99.9, 100.0, False),  # the next scrape will have it
+        (99.9, 114.9, False),
+        (99.9, 115.0, True),  # it should have come
+    ],
+)
+def test_the_windows_end_is_waited_for_one_lag_at_most(at: float, now: float, due: bool) -> None:  # noqa: FBT001
+    assert scraped(at).is_due(Instant(100.0), now=Instant(now)) is due
+
+
+def test_a_source_that_does_not_trail_is_never_waited_for() -> None:
+    assert Reading(at=Instant(99.0)).is_due(Instant(100.0), now=Instant(100.0))
+
+
+def test_a_pod_counted_last_before_the_end_is_a_gap_and_keeps_its_counts() -> None:
+    found = until_end(scraped(97.5), Instant(100.0))
+    assert [(gap.pod, gap.why) for gap in found.gaps] == [("g-1", "it was last counted 2.5 s before the window's end")]
+    assert found.pods == scraped(97.5).pods
+    assert until_end(scraped(100.0), Instant(100.0)) == scraped(100.0)
+    assert until_end(Reading(at=Instant(1.0)), Instant(100.0)).gaps == ()

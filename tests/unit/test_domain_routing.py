@@ -23,7 +23,7 @@ from bluegreen.domain.stack import Slot
 def test_active_is_the_slot_of_the_whole_stack(
     serving: tuple[Slot | None, Slot | None], expected: Active | None, words: str
 ) -> None:
-    found = active(pair(serving=serving))
+    found = active(pair(serving=serving).routes)
     if expected is not None:
         assert found == expected
         return
@@ -81,4 +81,4 @@ def test_routed_of_a_stranger_is_a_mistake_and_no_success() -> None:
 )
 def test_foreign_routes_carry_another_write_or_another_slot(found: Route, strange: object) -> None:
     ours = Move(service="pair-back", to=GREEN, expect="1", fence="w-1")
-    assert foreign(snapshot(routes=(found,)), [ours]) == ((found,) if strange else ())
+    assert foreign([found], [ours]) == ((found,) if strange else ())

@@ -21,7 +21,21 @@ PROJECT = SOURCE.parent.parent
 FILES = sorted(SOURCE.rglob("*.py"))
 INNER = [path for path in FILES if path.relative_to(SOURCE).parts[0] in {"domain", "pipeline", "ports.py"}]
 
-PURE = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools", "math", "re", "types", "typing"}
+PURE = {
+    "__future__",
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "inspect",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "re",
+    "types",
+    "typing",
+}
 """All that the inner layers may import besides themselves: nothing in it knows the time, chance or the machine."""
 
 OWN = {

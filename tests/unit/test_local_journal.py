@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import JournalError, PlatformError
-from bluegreen.domain.health import Cause
 from bluegreen.domain.release import Body, Confirmed, Ended, Entry, Outcome, RollbackBegan, Staging, fold
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.local.journal import KEPT, LocalJournal

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bluegreen.platforms.local import processes
-from bluegreen.platforms.local.logs import Follower, bound_all, last_line, last_lines, tail
+from bluegreen.platforms.local.logs import Follower, bound_all, last_line, last_lines, last_words, tail
 from bluegreen.platforms.local.programs import (
     Program,
     clean_environment,
@@ -129,6 +129,7 @@ def test_an_excerpt_is_of_one_version_with_all_its_starts(tmp_path: Path) -> Non
 
     assert last_lines(log, count=10) == (two, "bad", two, "bad again")
     assert last_lines(log, count=2) == (two, "bad again")
+    assert last_words(log, count=2) == ("bad", "bad again")
 
 
 def test_a_log_is_bounded_while_its_program_writes(tmp_path: Path) -> None:

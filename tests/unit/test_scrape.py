@@ -16,6 +16,7 @@ from bluegreen.domain.snapshot import Pod, Snapshot, Workload
 from bluegreen.domain.stack import Instant, MetricNames, Probe, Probes, Service, Slot, Stack, after
 from bluegreen.metrics.merged import DATA_PLANE, WithArrivals
 from bluegreen.metrics.scrape import ScrapeMetrics
+from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,6 +45,8 @@ class Page(http.server.BaseHTTPRequestHandler):
         self.server.let_go.wait(10)
         status = self.server.status if self.path == NAMES.path else 404
         self.send_response(status)
+        if self.server.announced:
+            self.send_header("Content-Length", str(self.server.announced))
         self.end_headers()
         self.wfile.write(self.server.page)
 
@@ -58,6 +61,7 @@ class Pages(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Page)
         self.page = page
         self.status = status
+        self.announced = 0
         self.let_go = threading.Event()
         if not hangs:
             self.let_go.set()
@@ -137,6 +141,15 @@ def test_a_page_that_cannot_be_used_is_a_gap(page: bytes, status: int, why: str)
     assert why in reading.gaps[0].why
 
 
+def test_a_page_that_is_cut_off_is_a_gap_even_where_it_can_be_read() -> None:
+    """Its counters would seem to have lost users."""
+    with serving(COUNTS) as one:
+        one.announced = len(COUNTS) + 20
+        reading = read(pod("a", one.address))
+    assert reading.pods == ()
+    assert [gap.why for gap in reading.gaps] == ["GET /m: the answer was cut off"]
+
+
 def test_a_pod_that_is_gone_and_one_without_an_address_are_gaps() -> None:
     with serving(COUNTS) as closed:
         address = closed.address
@@ -156,11 +169,17 @@ def test_one_that_hangs_is_a_gap_at_the_deadline_and_holds_up_nobody() -> None:
     assert took < 2
 
 
+FORESEEN = Finding(severity=Severity.WARN, text="nothing will be counted")
+
+
 class Fixed:
     """ports.Metrics that gives one reading."""
 
     def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
         return Reading(at=Instant(1.0), gaps=(Gap(pod="a", slot=Slot.BLUE, why="x"),))
+
+    def foresee(self, snapshot: Snapshot, *, until: Instant) -> Sequence[Finding]:
+        return (FORESEEN,)
 
 
 NOTHING = Snapshot(at=Instant(0.0), routes=(), workloads=())
@@ -171,6 +190,7 @@ def test_arrivals_stand_beside_the_pods() -> None:
     reading = WithArrivals(Fixed(), lambda _: [arrivals]).read(NOTHING, until=Instant(2.0))
     assert reading.arrivals == (arrivals,)
     assert [gap.pod for gap in reading.gaps] == ["a"]
+    assert WithArrivals(Fixed(), lambda _: [arrivals]).foresee(NOTHING, until=Instant(2.0)) == (FORESEEN,)
 
 
 @pytest.mark.parametrize("error", [PlatformError("Envoy is away"), DeadlineExceeded("Envoy is away")])

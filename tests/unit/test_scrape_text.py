@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bluegreen.domain.reading import Histogram, Timing
 from bluegreen.domain.stack import MetricNames
 from bluegreen.metrics import text
-from bluegreen.metrics.text import Unreadable
+from bluegreen.metrics.counts import Unreadable
 
 NAMES = MetricNames(requests="hits_total", duration="took_ms")
 

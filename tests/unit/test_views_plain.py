@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, get_args
 
 from bluegreen.cli.views.paper import Paper
 from bluegreen.cli.views.plain import PlainView
+from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.events import (
     CameBack,
     Checked,
+    Checklist,
     Diagnosed,
     Event,
     Failing,
     Note,
+    Notified,
     Observed,
     Phase,
     PhaseBegan,
@@ -27,14 +30,14 @@ from bluegreen.domain.events import (
     Warned,
     WindowJudged,
 )
-from bluegreen.domain.health import Cause
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.judgement import Finding, Judgement
 from bluegreen.domain.judgement import Outcome as Judged
 from bluegreen.domain.plan import Change, Options, Plan, SlotSpec, WorkloadSpec
-from bluegreen.domain.release import Outcome
+from bluegreen.domain.release import Item, Outcome, State
 from bluegreen.domain.snapshot import Template
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -204,7 +207,7 @@ release r-1a2b of alfred: blue serves, green gets the new version
               the last lines of its log:
               | Traceback (most recent call last):
               | ModuleNotFoundError: No module named 'x'
-              the whole log: /srv/.bluegreen/logs/alfred-gateway-green-1.log""",
+              more of it: /srv/.bluegreen/logs/alfred-gateway-green-1.log""",
     ),
     Failing: (
         Failing(why="green was not ready within 150 s", users="users saw nothing"),
@@ -213,6 +216,30 @@ release r-1a2b of alfred: blue serves, green gets the new version
     CameBack: (
         CameBack(slot=Slot.BLUE, why="error share: 60 of 1204", took=0.04),
         "   back       users are on blue again: error share: 60 of 1204            0.04 s",
+    ),
+    Checklist: (
+        Checklist(
+            run="r-1a2b",
+            items=(
+                Item(name="no 502/503 during the transition", state=State.MET, figures="gateway: 0 of 1,204 answers"),
+                Item(
+                    name="error rate < 1 % for 5 minutes after the switch",
+                    state=State.NOT_YET,
+                    figures="so far 0 of 702 answers of gateway were 5xx in 30 s; judged by bluegreen verify",
+                ),
+            ),
+        ),
+        """\
+
+checklist     no 502/503 during the transition                               met
+              gateway: 0 of 1,204 answers
+              error rate < 1 % for 5 minutes after the switch      not yet known
+              so far 0 of 702 answers of gateway were 5xx in 30 s; judged by
+              bluegreen verify""",
+    ),
+    Notified: (
+        Notified(to="json://hooks.example", why="no answer within its limit"),
+        "  not told by json://hooks.example: no answer within its limit",
     ),
     Summary: (
         Summary(
@@ -254,6 +281,20 @@ def test_a_dry_run_says_so_and_what_would_happen_if_it_failed() -> None:
         "",
     ]
     assert drawn([Planned(plan=plan(), dry_run=True)]).startswith("dry run of a release of alfred: blue serves, green")
+
+
+def test_a_plan_says_nothing_twice() -> None:
+    """The idle slot holds what the active one serves, as after the first start."""
+    v1, v2 = image("shop:v1"), image("shop:v2")
+    changes = (
+        Change(service="alfred-api", before=v1, serving=v1, after=v1, carried=True),
+        Change(service="alfred-web", before=v1, serving=v1, after=v2, carried=False),
+    )
+    assert drawn([Planned(plan=replace(plan(), changes=changes), dry_run=False)]).splitlines()[1:4] == [
+        "   api        shop:v1, carried over from blue",
+        "   web        shop:v1 -> shop:v2",
+        "   note       alfred-gateway in green is replaced too: the active slot's image",
+    ]
 
 
 def test_a_failed_version_that_is_kept_is_said_in_the_plan() -> None:

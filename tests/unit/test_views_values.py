@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bluegreen.cli.views.history import history_fields, history_lines, run_lines
+from bluegreen.cli.program import Program
+from bluegreen.cli.views.history import history_fields, history_lines
 from bluegreen.cli.views.json import JsonView, error_line, fields
-from bluegreen.cli.views.logs import LogTail, log_lines, tails_in
+from bluegreen.cli.views.logs import log_lines
 from bluegreen.cli.views.paper import Paper
+from bluegreen.cli.views.report import report_lines
 from bluegreen.cli.views.status import Address, Preview, Status, look, status_lines
+from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import ExitCode, Held
 from bluegreen.domain.events import Phase, PhaseDone, Planned, Summary
-from bluegreen.domain.health import Cause
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.judgement import Finding, Judgement
 from bluegreen.domain.judgement import Outcome as Judged
@@ -38,11 +40,20 @@ from bluegreen.domain.release import (
     fold,
 )
 from bluegreen.domain.release import Judged as JudgedEntry
+from bluegreen.domain.report import report_of
 from bluegreen.domain.routing import Move
 from bluegreen.domain.snapshot import Container, Pod, Route, Snapshot, Template, Terminated, Waiting, Workload
 from bluegreen.domain.stack import Instant, Probe, Probes, Service, Slot, Stack
+from bluegreen.platforms.local.tails import tails_in
+from bluegreen.ports import LogTail
 
 PAPER = Paper()
+
+
+def run_lines(paper: Paper, run: Run) -> list[str]:
+    return report_lines(paper, run, report_of(run))
+
+
 PROBE = Probe(path="/health")
 NAMES = ("alfred-backend", "alfred-gateway")
 STACK = Stack(
@@ -211,8 +222,8 @@ def test_a_split_stack_is_said_first() -> None:
 
     assert found.serving is None
     assert text(status_lines(PAPER, found)).startswith(
-        "alfred is split: alfred-backend on green, alfred-gateway on blue; bluegreen\n"
-        "  rollback --to SLOT brings it to one slot\n"
+        "alfred is split: alfred-backend on green, alfred-gateway on blue;\n"
+        "  bluegreen rollback --to SLOT brings it to one slot\n"
         "blue          serves a part\n"
     )
 
@@ -286,10 +297,10 @@ def test_history() -> None:
     assert (
         text(history_lines(PAPER, [rollback, RELEASED, release()]))
         == """\
-b-2           1970-01-01 00:16:40Z  rolled back: blue serves              0.05 s
-              rollback to blue, taking back r-1; by bob
-r-1           1970-01-01 00:16:40Z  released: green serves                  12 s
-              backend alfredai/backend:v2; by ann on ci-7
+b-2           1970-01-01 00:16:40Z  rolled back: blue serves
+              rollback to blue, taking back r-1; by bob; took 0.05 s
+r-1           1970-01-01 00:16:40Z  released: green serves
+              backend alfredai/backend:v2; by ann on ci-7; took 12 s
 r-1           1970-01-01 00:16:40Z  has not ended
               backend alfredai/backend:v2; by ann on ci-7"""
     )
@@ -333,8 +344,27 @@ course        seconds since it began
    8 s        green serves; green answers
    10 s       the observation window was good
    12 s       the end: released
+phases        and how long each took
+   deploy     green gets the new version                                     2 s
+   switch     the routes go to green                                         2 s
+   observe    green serves; green answers                                    2 s
    judged     good
-              error share: good, 0 of 1204 5xx"""
+              error share: good, 0 of 1204 5xx
+witness       green answers
+checklist     health endpoints return 200 on the new slot        cannot be known
+              the pods were ready by their own probes; nobody has asked them
+              besides
+              error rate < 1 % for 5 minutes after the switch    cannot be known
+              the counters at the switch were not recorded
+              P95 latency within 150 ms of overhead              cannot be known
+              the judgement says nothing of it (P95 overhead)
+              no 502/503 during the transition                   cannot be known
+              what was answered during the transition was not counted
+              old slot available for rollback                    cannot be known
+              nobody has looked at blue at the end
+not known     how long each phase took was not recorded: the times are those of
+              the journal's entries
+              what was answered after the switch was not counted"""
     )
 
 
@@ -364,9 +394,28 @@ course        seconds since it began
    10 s       green is in order again
    12 s       blue is ended
    14 s       the end: rolled back
+phases        and how long each took
+   switch     the routes are about to move                                   2 s
+   observe    green serves; nobody could witness it                          2 s
+   restore    green gets its previous images back                            2 s
+   retire     blue is ended                                                  2 s
    why        crash
               pod p-0
-              read its log"""
+              read its log
+checklist     health endpoints return 200 on the new slot        cannot be known
+              the journal does not say that the slot was validated
+              error rate < 1 % for 5 minutes after the switch    cannot be known
+              users left green before the five minutes were over
+              P95 latency within 150 ms of overhead              cannot be known
+              the observation window was not judged
+              no 502/503 during the transition                   cannot be known
+              what was answered during the transition was not counted
+              old slot available for rollback                                met
+              given up as asked: blue was ended (--scale-down-old)
+not known     how long each phase took was not recorded: the times are those of
+              the journal's entries
+              no witness saw a user's request answered by the new slot
+              what was answered after the switch was not counted"""
     )
 
 
@@ -380,7 +429,9 @@ rollback b-2: has not ended
 began         1970-01-01 00:16:40Z
 what          rollback to blue
 course        seconds since it began
-   0 s        rollback to blue: slow"""
+   0 s        rollback to blue: slow
+not known     the run has not ended, or was killed: what it saw since its last
+              entry is not recorded"""
     )
 
 
@@ -461,7 +512,8 @@ def test_a_status_and_a_run_have_a_plain_form() -> None:
     assert json.dumps(fields(RELEASED)).count('"kind": "entry"') == len(RELEASED.entries)
 
 
-def test_an_error_for_programs() -> None:
-    assert error_line(Held("both", mend="look")) == (
-        '{"v":1,"event":"error","message":"both","mend":"look","exit_code":5}'
+def test_an_error_for_programs_names_the_command_as_it_has_to_be_typed() -> None:
+    program = Program(options=("--state", "/srv/state"))
+    assert error_line(Held("both", mend="look at bluegreen status"), program) == (
+        '{"v":1,"event":"error","message":"both","mend":"look at bluegreen status --state /srv/state","exit_code":5}'
     )

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bluegreen import wiring
 from bluegreen.appfile import load_app
 from bluegreen.domain.errors import UsageError
+from bluegreen.wiring import common, local
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,13 +33,13 @@ def shop(tmp_path: Path) -> Stack:
 
 @pytest.mark.parametrize(("name", "service"), [("shop-api", "shop-api"), ("api", "api"), ("web", "shop-web")])
 def test_a_full_name_wins_over_a_short_one(shop: Stack, name: str, service: str) -> None:
-    assert wiring.full_name(shop, name) == service
+    assert common.full_name(shop, name) == service
 
 
 def test_two_ports_of_one_service_are_refused(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SHOP)
     with pytest.raises(UsageError, match="two ports are named for shop-web"):
-        wiring.up(
+        local.up(
             state=tmp_path / "state",
             app=tmp_path / "shop.yaml",
             ports={"web": 8001, "shop-web": 8002},

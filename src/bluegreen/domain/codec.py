@@ -6,7 +6,6 @@ missing fields take their default. A member of a union of dataclasses is named b
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import types
 from enum import Enum
@@ -14,6 +13,7 @@ from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.values import fields, is_dataclass
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 T = TypeVar("T")
@@ -30,7 +30,7 @@ def to_plain(value: object) -> Plain:
         return cast("Plain", value.value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if is_dataclass(value) and not isinstance(value, type):
         return _fields_to_plain(value)
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
@@ -40,9 +40,8 @@ def to_plain(value: object) -> Plain:
 
 
 def _fields_to_plain(value: object) -> dict[str, Plain]:
-    fields = dataclasses.fields(cast("Any", value))
     plain: dict[str, Plain] = {"kind": kind(type(value))}
-    plain.update((field.name, to_plain(getattr(value, field.name))) for field in fields)
+    plain.update((field.name, to_plain(getattr(value, field.name))) for field in fields(cast("Any", value)))
     return plain
 
 
@@ -58,7 +57,7 @@ def _raise(wanted: Any, plain: object) -> object:  # noqa: ANN401 - annotations 
         return _raise_union(get_args(wanted), plain)
     if origin in {tuple, frozenset}:
         return _raise_items(origin, get_args(wanted), plain)
-    if dataclasses.is_dataclass(wanted):
+    if is_dataclass(wanted):
         return _raise_dataclass(cast("type", wanted), plain)
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return wanted(plain)
@@ -111,4 +110,4 @@ def _raise_dataclass(wanted: type, plain: object) -> object:
 @cache
 def _hints(wanted: type) -> dict[str, Any]:
     hints = get_type_hints(wanted)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cast("Any", wanted)) if field.init}
+    return {field.name: hints[field.name] for field in fields(cast("Any", wanted)) if field.init}

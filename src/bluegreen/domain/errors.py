@@ -8,6 +8,7 @@
     ├── LockError
     │   ├── HeldBy ............................ 4    another release holds the lock (never raised by a rollback)
     │   └── LostLock .......................... 5    another run took over; this one has yielded
+    ├── NotKnown .............................. 8    verify: what it would judge is not there (yet, or any more)
     ├── Held .................................. 5    a person must decide: drift, a split stack, no warm way back
     ├── PlatformError ......................... 6    unreachable, not started, or a right is missing
     │   ├── NotStarted ........................ 6
@@ -43,6 +44,9 @@ class ExitCode(IntEnum):
     LOCKED = 4, "another release holds the lock"
     HELD = 5, "held: a person must decide (drift, a split stack, no warm way back)"
     UNREACHABLE = 6, "platform unreachable, or a permission is missing"
+    NOT_FULFILLED = 7, "verify: an item of the checklist is not met"
+    NOT_KNOWN = 8, "verify: no item is unmet, but one is not yet known, or cannot be known"
+    NOT_FIT = 9, "doctor: something was found that refuses a release"
     TIMED_OUT = 70, "timed out before the switch: users saw nothing; the message names the limit"
     INTERRUPTED = 130, "interrupted (SIGINT), after the stack was left safe"
     TERMINATED = 143, "terminated (SIGTERM), after the stack was left safe"
@@ -93,14 +97,19 @@ class LockError(BluegreenError):
 
 
 class HeldBy(LockError):
-    """Another run holds the lock; ``holder`` says who."""
+    """Another run holds the lock; ``holder`` says who.
+
+    ``alive`` False: it may be dead, which nobody can tell yet. Ask again: its lock is free by itself after a while, or
+    it is seen to live.
+    """
 
     exit_code = ExitCode.LOCKED
 
-    def __init__(self, message: str, *, holder: str, mend: str = "") -> None:
+    def __init__(self, message: str, *, holder: str, alive: bool = True, mend: str = "") -> None:
         """``holder``: one line for the screen, for example ``deploy r-1a2b by ann on ci-7, pid 4711``."""
         super().__init__(message, mend=mend)
         self.holder = holder
+        self.alive = alive
 
 
 class LostLock(LockError):
@@ -118,6 +127,12 @@ class Held(BluegreenError):
     """The stack is in a state that only a person may resolve; both slots keep serving."""
 
     exit_code = ExitCode.HELD
+
+
+class NotKnown(BluegreenError):
+    """A checklist cannot be judged: its release has not ended, or users have left it."""
+
+    exit_code = ExitCode.NOT_KNOWN
 
 
 class PlatformError(BluegreenError):

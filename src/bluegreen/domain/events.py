@@ -3,22 +3,22 @@
 The same values are the JSON lines of ``--output json``: the event's name is its class name in snake case, its fields
 are the fields here. ``VERSION`` changes when a field changes its meaning or goes.
 
-Four kinds of lines are no events of a run. ``error`` is the last line of a command that was refused or could not be
+Five kinds of lines are no events of a run. ``error`` is the last line of a command that was refused or could not be
 carried out: ``message`` (what and where), ``mend`` (what to do, may be empty) and ``exit_code``; a run that has a
-``summary`` has none. ``status``, ``run`` and ``log_tail`` are the answers of the commands that only look.
+``summary`` has none. ``status``, ``run``, ``report`` and ``log_tail`` are the answers of the commands that only look.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import ExitCode
-from bluegreen.domain.health import Cause
-from bluegreen.domain.judgement import Judgement
+from bluegreen.domain.finding import Judgement
 from bluegreen.domain.plan import Plan
-from bluegreen.domain.release import Outcome
+from bluegreen.domain.release import Item, Outcome
 from bluegreen.domain.stack import Seconds, Slot
+from bluegreen.domain.values import dataclass
 
 VERSION = 1
 
@@ -120,6 +120,8 @@ class Observed:
     errors: int
     slow: int
     left: Seconds
+    timed: int = 0
+    """Of the requests, those whose time was measured; the slow ones are among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ class WindowJudged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosed:
-    """Why something is bad, with the last lines of its log."""
+    """Why something is bad, with the last lines of its log; ``cause`` has the platform's last word about it."""
 
     cause: Cause
     log: tuple[str, ...]
@@ -157,17 +159,34 @@ class CameBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checklist:
+    """The post-deployment checklist of a release that is in effect, before its summary and when it was verified."""
+
+    run: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The last event of every run."""
+    """The last event of every run, and of every verification, but for who was told of it."""
 
     run: str
     outcome: Outcome | None
-    """None: there was nothing to do."""
+    """None: there was nothing to do, or it is of a verification."""
     headline: str
     details: tuple[str, ...]
     way_back: str
     took: Seconds
     exit_code: ExitCode
+    stack: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notified:
+    """Somebody was told how the run ended, or ``why`` not. ``to``: their service, and its host where it has one."""
+
+    to: str
+    why: str = ""
 
 
 Event = (
@@ -185,5 +204,7 @@ Event = (
     | Diagnosed
     | Failing
     | CameBack
+    | Checklist
     | Summary
+    | Notified
 )

@@ -8,9 +8,9 @@ holds a dot or a colon or is ``localhost``; without a registry the image is Dock
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.values import dataclass
 
 DEFAULT_REGISTRY = "docker.io"
 _HUB_ALIASES = frozenset({"index.docker.io", "registry-1.docker.io"})

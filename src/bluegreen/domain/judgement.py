@@ -1,118 +1,99 @@
 """What the observation window says: pass, fail or inconclusive. One pure function over one value.
 
 Hard triggers act at any moment: a crash, a service without a ready pod, traffic falling back to the old slot, more than
-half of the answers bad. Everything else is one look at the end of the window, with minimum counts and an exact binomial
-test: many looks need corrections that nobody understands, and a plain ``errors / requests > 1 %`` calls a good release
-bad in every fifth window of 50 requests (true share 0.5 %).
+half of the answers bad, silence. Everything else is one look at the end of the window, with minimum counts and an exact
+binomial test: many looks need corrections that nobody understands, and a plain ``errors / requests > 1 %`` calls a good
+release bad in every fifth window of 50 requests (true share 0.5 %).
+
+The rules themselves: ``shares``, ``silence``, and here what the pods show.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from math import exp, lgamma, log, log1p
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import Reading, Tally, Timing, arrived, metered, tally
+from bluegreen.domain.finding import (
+    CRASH,
+    ERROR_SHARE,
+    FALLBACK,
+    GROSS,
+    METRICS,
+    NO_READY_POD,
+    OVERHEAD,
+    SYNTHETIC,
+    Finding,
+    Judgement,
+    Outcome,
+)
+from bluegreen.domain.reading import arrived, metered
+from bluegreen.domain.shares import explained, share_findings, share_outcome
+from bluegreen.domain.silence import fallen_silent, left_behind, silent
 from bluegreen.domain.snapshot import Running
-from bluegreen.domain.stack import Limits, Slot
+from bluegreen.domain.window import Span, Synthetic, Window
 
 if TYPE_CHECKING:
+    from bluegreen.domain.reading import Tally
     from bluegreen.domain.snapshot import Pod, Snapshot
+    from bluegreen.domain.stack import Slot
 
-SIGNIFICANCE = 0.01
-"""A good release is called bad in at most one of a hundred windows, a rule."""
+__all__ = ["Finding", "Judgement", "Outcome", "Span", "Synthetic", "Window", "hard_triggers", "judge"]
 
 GROSS_MINIMUM = 100
 """Answers needed before more than half of them being bad counts as proof at once."""
 
 GROSS_SHARE = 0.5
 
-SLOW_SHARE = 0.05
-"""P95 over a limit means: more than one in twenty requests takes longer."""
+SYNTHETIC_MINIMUM = 5
+"""Our own requests needed for the same."""
 
-
-OVERHEAD = "P95 overhead"
-
-
-class Outcome(StrEnum):
-    """What a rule, or the window as a whole, comes to."""
-
-    PASS = "pass"  # noqa: S105 - a word of the domain, no password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One rule's result with its figures, for the screen and the record."""
-
-    rule: str
-    outcome: Outcome
-    figures: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
-    """The window's result: failed if any rule failed, passed if all passed."""
-
-    outcome: Outcome
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def reasons(self) -> tuple[str, ...]:
-        """The findings that kept it from passing, a line each."""
-        return tuple(
-            f"{finding.rule}: {finding.figures}" for finding in self.findings if finding.outcome is not Outcome.PASS
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """All that the judgement may look at: both ends of the time since the switch."""
-
-    slot: Slot
-    """The new slot."""
-    limits: Limits
-    before: Reading
-    now: Reading
-    at_switch: Snapshot
-    live: Snapshot
+SYNTHETIC_SHARE = 0.01
+"""Of our own requests, whose answers are known beforehand, so many may go wrong."""
 
 
 def hard_triggers(window: Window) -> tuple[Finding, ...]:
     """The findings that roll back at once; empty: none."""
-    gross = [trigger for name in _metered(window) for trigger in _gross_errors(name, _tally(window, name))]
-    found = (*_crashes(window), *_no_ready_pod(window), *_fallen_back(window), *gross)
-    return tuple(Finding(rule=rule, outcome=Outcome.FAIL, figures=figures) for rule, figures in found)
+    names = metered(window.before, window.now, slot=window.slot)
+    gross = [trigger for name in names for trigger in _gross_errors(name, window.counted(name))]
+    return (
+        *_crashes(window),
+        *_no_ready_pod(window),
+        *_fallen_back(window),
+        *gross,
+        *silent(window),
+        *_synthetic_gross(window),
+    )
 
 
 def judge(window: Window) -> Judgement:
     """The one look at the end of the window."""
     hard = hard_triggers(window)
     if hard:
-        return Judgement(outcome=Outcome.FAIL, findings=hard)
-    findings = (*_gaps(window), *_shares(window))
-    return Judgement(outcome=_worst(findings), findings=findings)
+        return Judgement(outcome=Outcome.FAIL, findings=hard, notes=notes(window, hard))
+    findings = (*_gaps(window), *share_findings(window), *fallen_silent(window), *_synthetic(window))
+    return Judgement(outcome=_worst(findings), findings=findings, notes=notes(window, findings))
 
 
-def _shares(window: Window) -> list[Finding]:
-    """Each metered service by itself: a front's errors must not be diluted by the good answers behind it."""
-    names = _metered(window)
-    if not names:
-        return [Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures="no service's requests were counted")]
-    found = [finding for name in names for finding in _of_service(window, name)]
-    if not any(finding.rule == OVERHEAD for finding in found):
-        found.append(Finding(rule=OVERHEAD, outcome=Outcome.INCONCLUSIVE, figures="no service's time is measured"))
-    return found
+def notes(window: Window, findings: tuple[Finding, ...]) -> tuple[str, ...]:
+    """What a reader of these findings has to know."""
+    return (*explained(window, findings), *_baseline(window, findings), *_resets(window), *left_behind(window))
 
 
-def _of_service(window: Window, name: str) -> list[Finding]:
-    counts = _tally(window, name)
-    found = [_error_share(name, counts, window.limits)]
-    if counts.timing is not None:
-        found.append(_overhead(name, counts, window.limits))
-    return found
+def _baseline(window: Window, findings: tuple[Finding, ...]) -> list[str]:
+    """Said where shares are compared, and the old slot was seen for less time than the new one, by more than a look."""
+    shown = any(finding.rule in {ERROR_SHARE, OVERHEAD} and finding.of for finding in findings)
+    old, name = window.old, window.slot.other
+    if not shown or (old is not None and old.seconds >= window.seconds - 2.0):
+        return []
+    if old is None:
+        return [f"{name}'s figures from before the switch are not known"]
+    return [f"{name}'s figures are of the last {old.seconds:.0f} s before the switch: no more was seen"]
+
+
+def _resets(window: Window) -> list[str]:
+    return [
+        f"{pod}: its counters began again from nothing; what came between that and the look before it is not counted"
+        for pod in window.restarted
+    ]
 
 
 def _worst(findings: tuple[Finding, ...]) -> Outcome:
@@ -123,20 +104,15 @@ def _worst(findings: tuple[Finding, ...]) -> Outcome:
     return Outcome.PASS
 
 
-def _metered(window: Window) -> tuple[str, ...]:
-    return metered(window.before, window.now, slot=window.slot)
+def _failed(rule: str, figures: str, *, service: str = "", bad: int | None = None, of: int | None = None) -> Finding:
+    return Finding(rule=rule, outcome=Outcome.FAIL, figures=figures, service=service, bad=bad, of=of)
 
 
-def _tally(window: Window, service: str | None = None) -> Tally:
-    limit = window.limits.p95_overhead_ms
-    return tally(window.before, window.now, slot=window.slot, limit_ms=limit, service=service)
-
-
-def _crashes(window: Window) -> list[tuple[str, str]]:
+def _crashes(window: Window) -> list[Finding]:
     earlier = {pod.name: pod for pod in _pods(window.at_switch, window.slot)}
     later = {pod.name: pod for pod in _pods(window.live, window.slot)}
     return [
-        ("crash", f"{pod.service}: pod {name} {_how_it_ended(later.get(name))}")
+        _failed(CRASH, f"{pod.service}: pod {name} {_how_it_ended(later.get(name))}", service=pod.service)
         for name, pod in earlier.items()
         if _has_crashed(pod, later.get(name))
     ]
@@ -156,9 +132,9 @@ def _how_it_ended(pod: Pod | None) -> str:
     return f"ended with exit code {ended.exit_code}" if ended is not None else "ended"
 
 
-def _no_ready_pod(window: Window) -> list[tuple[str, str]]:
+def _no_ready_pod(window: Window) -> list[Finding]:
     return [
-        ("no ready pod", f"{work.service} in {work.slot}: 0 of {work.replicas} ready")
+        _failed(NO_READY_POD, f"{work.service} in {work.slot}: 0 of {work.replicas} ready", service=work.service)
         for work in window.live.slot_workloads(window.slot)
         if work.replicas and work.ready == 0
     ]
@@ -168,78 +144,62 @@ def _pods(snapshot: Snapshot, slot: Slot) -> list[Pod]:
     return [pod for work in snapshot.slot_workloads(slot) for pod in work.current]
 
 
-def _fallen_back(window: Window) -> list[tuple[str, str]]:
+def _fallen_back(window: Window) -> list[Finding]:
     strays = arrived(window.before, window.now, slot=window.slot.other)
     if not strays:
         return []
-    return [("fallback", f"{strays} requests were answered by {window.slot.other} since the switch")]
+    figures = f"{strays} requests were answered by {window.slot.other} since the switch"
+    return [_failed(FALLBACK, figures, bad=strays)]
 
 
-def _gross_errors(name: str, counts: Tally) -> list[tuple[str, str]]:
+def _gross_errors(name: str, counts: Tally) -> list[Finding]:
     if counts.requests < GROSS_MINIMUM or counts.errors <= GROSS_SHARE * counts.requests:
         return []
-    return [("errors over half", f"{name}: {counts.errors} of {counts.requests} answers were 5xx")]
+    figures = f"{name}: {counts.errors} of {counts.requests} answers were 5xx"
+    return [_failed(GROSS, figures, service=name, bad=counts.errors, of=counts.requests)]
 
 
 def _gaps(window: Window) -> list[Finding]:
     return [
-        Finding(rule="metrics", outcome=Outcome.INCONCLUSIVE, figures=f"{gap.pod}: {gap.why}")
-        for gap in _tally(window).gaps
+        Finding(
+            rule=METRICS,
+            outcome=Outcome.INCONCLUSIVE,
+            figures=f"{gap.pod}: {gap.why}",
+            settle=f"the metrics of {gap.pod}, read at the end of the window",
+        )
+        for gap in window.counted().gaps
     ]
 
 
-def _error_share(name: str, counts: Tally, limits: Limits) -> Finding:
-    figures = f"{name}: {_share(counts.errors, counts.requests, '5xx', limits.error_share)}"
-    outcome = share_outcome(bad=counts.errors, of=counts.requests, limit=limits.error_share)
-    return Finding(rule="error share", outcome=outcome, figures=figures)
+def _synthetic_gross(window: Window) -> list[Finding]:
+    made = window.synthetic
+    if made is None or made.asked < SYNTHETIC_MINIMUM or made.failed <= GROSS_SHARE * made.asked:
+        return []
+    return [_of_synthetic(made, Outcome.FAIL)]
 
 
-def _overhead(name: str, counts: Tally, limits: Limits) -> Finding:
-    what = f"over {limits.p95_overhead_ms:g} ms"
-    if counts.timing is Timing.TOTAL:
-        what += f" ({Timing.TOTAL})"
-    figures = f"{name}: {_share(counts.slow, counts.timed, what, SLOW_SHARE)}"
-    outcome = share_outcome(bad=counts.slow, of=counts.timed, limit=SLOW_SHARE)
-    return Finding(rule=OVERHEAD, outcome=outcome, figures=figures)
+def _synthetic(window: Window) -> list[Finding]:
+    """Our own requests pass when none went wrong: they are a check, and prove no share of users' errors."""
+    made = window.synthetic
+    if made is None:
+        return []
+    if not made.asked:
+        why = f"none could be made: {made.unmade or 'nobody was asked'}"
+        return [Finding(rule=SYNTHETIC, outcome=Outcome.INCONCLUSIVE, figures=why, settle="an address that answers")]
+    outcome = share_outcome(bad=made.failed, of=made.asked, limit=SYNTHETIC_SHARE)
+    if not made.failed:
+        outcome = Outcome.PASS
+    return [_of_synthetic(made, outcome)]
 
 
-def _share(bad: int, of: int, what: str, limit: float) -> str:
-    if not of:
-        return "no requests were counted"
-    return f"{bad} of {of} {what} ({bad / of:.2%}, limit {limit:.2%})"
-
-
-def share_outcome(*, bad: int, of: int, limit: float) -> Outcome:
-    """Test one share against its limit.
-
-    Fail: so many bad ones would come by chance, at a true share equal to the limit, in less than SIGNIFICANCE of all
-    windows. Pass: so few would. Else inconclusive: too little to tell.
-    """
-    if of == 0:
-        return Outcome.INCONCLUSIVE
-    if at_least(bad, of=of, share=limit) < SIGNIFICANCE:
-        return Outcome.FAIL
-    if at_most(bad, of=of, share=limit) < SIGNIFICANCE:
-        return Outcome.PASS
-    return Outcome.INCONCLUSIVE
-
-
-def at_most(k: int, *, of: int, share: float) -> float:
-    """Probability of ``k`` or fewer successes in ``of`` trials (exact binomial)."""
-    if share <= 0:
-        return 1.0
-    if share >= 1:
-        return 1.0 if k >= of else 0.0
-    return min(1.0, sum(_binomial(i, of=of, share=share) for i in range(k + 1)))
-
-
-def at_least(k: int, *, of: int, share: float) -> float:
-    """Probability of ``k`` or more successes in ``of`` trials (exact binomial)."""
-    if k <= 0:
-        return 1.0
-    return max(0.0, 1.0 - at_most(k - 1, of=of, share=share))
-
-
-def _binomial(k: int, *, of: int, share: float) -> float:
-    ways = lgamma(of + 1) - lgamma(k + 1) - lgamma(of - k + 1)
-    return exp(ways + k * log(share) + (of - k) * log1p(-share))
+def _of_synthetic(made: Synthetic, outcome: Outcome) -> Finding:
+    wrong = f"; the last: {made.wrong}" if made.wrong else ""
+    return Finding(
+        rule=SYNTHETIC,
+        outcome=outcome,
+        figures=f"{made.failed} of {made.asked} of our own requests went wrong{wrong}",
+        bad=made.failed,
+        of=made.asked,
+        limit=SYNTHETIC_SHARE,
+        settle="a longer window" if outcome is Outcome.INCONCLUSIVE else "",
+    )

@@ -6,14 +6,14 @@ image, carried over into the target slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import Held, UsageError
+from bluegreen.domain.errors import Held, NotStarted, UsageError
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.routing import Split, active
 from bluegreen.domain.snapshot import Template
 from bluegreen.domain.stack import Seconds, Slot
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,12 @@ class Options:
     scale_down_old: bool = False
     force: bool = False
     keep_failed: bool = False
+    verify: bool = False
+    """Stay after the release until the five minutes of the checklist are judged."""
+    require_proof: bool = False
+    """A window that proves nothing is rolled back, too."""
+    synthetic_traffic: bool = False
+    """The pipeline makes requests of its own in the window."""
 
     @property
     def health_deadline(self) -> Seconds:
@@ -105,7 +111,10 @@ def make_plan(
     options: Options,
     release: str,
 ) -> Plan:
-    """Plan the release. Raises UsageError (no image, stranger), Held (split stack, active slot not settled)."""
+    """Plan the release.
+
+    Raises UsageError (no image, stranger), NotStarted, Held (split stack, active slot not settled).
+    """
     if not images:
         raise UsageError("no image was named", mend=_flag_hint(stack))
     for name in images:
@@ -161,7 +170,9 @@ def _flag_hint(stack: Stack) -> str:
 
 
 def _active_slot(snapshot: Snapshot) -> Slot:
-    found = active(snapshot)
+    found = active(snapshot.routes)
+    if all(work.image is None for work in snapshot.workloads):
+        raise NotStarted("the stack is not started: no slot holds anything", mend="bluegreen up starts it")
     if isinstance(found, Split):
         raise Held(
             f"the stack is split: {found}",
@@ -218,12 +229,16 @@ def _notes(snapshot: Snapshot, changes: tuple[Change, ...], *, options: Options,
     if carried:
         notes.append(f"{' and '.join(carried)} in {target} is replaced too: the active slot's image is carried over")
     if any(work.image is not None and work.replicas for work in snapshot.slot_workloads(target)):
-        notes.append(f"from stage to switch there is no warm way further back: {target} is being replaced")
+        notes.append(f"{target} is replaced: what it holds now is no way back any more")
     notes.extend(
         f"{change.service}: the tag {change.after.tag!r} may name other bits tomorrow; a digest cannot"
         for change in changes
         if change.after.mutable and change.after.tag == "latest"
     )
+    if options.require_proof:
+        notes.append("a window that proves nothing is rolled back, too (--require-proof)")
+    if options.synthetic_traffic:
+        notes.append("in the window the app file's checks with GET are asked each 2 s, too (--synthetic-traffic)")
     if options.scale_down_old:
         notes.append(f"{target.other} is ended after the window: the way back will be a cold start (--scale-down-old)")
     return tuple(notes)

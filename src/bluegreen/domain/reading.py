@@ -1,20 +1,22 @@
 """Counters of both slots at one instant, and what happened between two of them.
 
 Raw counters by pod identity, never rates: in a window of 30 s a rate over scrapes sees nothing (measured with
-Prometheus' own engine). A counter that fell was reset; a pod that vanished or could not be read is a gap, and a gap is
-said, never filled.
+Prometheus' own engine). A counter that fell was reset and counts from nothing; a pod or a series that vanished, or that
+could not be read, is a gap, and a gap is said, never filled.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.stack import Instant, Slot
+from bluegreen.domain.stack import Instant, Slot, after
+from bluegreen.domain.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from bluegreen.domain.stack import Seconds, Stack
 
 SERVER_ERROR = 500
 
@@ -40,10 +42,27 @@ class Histogram:
         """All observations."""
         return self.buckets[-1][1] if self.buckets else 0
 
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """The upper edges."""
+        return tuple(edge for edge, _ in self.buckets)
+
     def above(self, limit_ms: float) -> int:
         """Observations over the limit. Between two edges the lower one counts: an overestimate is said, not hidden."""
         below = max((count for edge, count in self.buckets if edge <= limit_ms), default=0)
         return self.count - below
+
+
+Answers = tuple[tuple[int, int], ...]
+"""``(status, count)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of a service's requests: those whose label ``method`` has one value."""
+
+    name: str
+    answers: Answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +72,14 @@ class PodCounters:
     pod: str
     service: str
     slot: Slot
-    answers: tuple[tuple[int, int], ...]
-    """``(status, count)``, probes not among them."""
+    answers: Answers
+    """Probes not among them."""
+    parts: tuple[Part, ...] = ()
+    """The same answers by the method of their requests; empty: the metric does not tell."""
     latency: Histogram | None = None
     in_flight: int | None = None
+    at: Instant | None = None
+    """When it was counted, where that is not when it was asked for: the time of the scrape. None: the reading's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +103,46 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """All counters at one instant."""
+    """All counters at one instant.
+
+    A source that scrapes by itself trails: its counters are those of its last scrape, and ``at`` says so. What is to be
+    in a reading for certain is waited for, at most for ``lag``.
+    """
 
     at: Instant
+    """What was answered until then is counted in every pod that could be read."""
     pods: tuple[PodCounters, ...] = ()
     arrivals: tuple[Arrivals, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    lag: Seconds = 0.0
+    """How long it can take until what was answered now is in a reading; 0: it is in the next one."""
+
+    def is_due(self, end: Instant, *, now: Instant) -> bool:
+        """Whether waiting for a reading that counts all until ``end`` is over: this is it, or none will come."""
+        return self.at >= end or now >= after(end, self.lag)
+
+
+def until_end(reading: Reading, end: Instant) -> Reading:
+    """The reading with a gap for each pod that was counted before ``end``: what came after that is not known.
+
+    What it has counted stays: errors prove a release bad also when they are not all of them.
+    """
+    told = {gap.pod for gap in reading.gaps}
+    late = tuple(
+        Gap(pod=found.pod, slot=found.slot, why=f"it was last counted {end - found.at:.1f} s before the window's end")
+        for found in reading.pods
+        if found.at is not None and found.at < end and found.pod not in told
+    )
+    return replace(reading, gaps=(*reading.gaps, *late)) if late else reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartTally:
+    """What one part of the requests came to."""
+
+    name: str
+    requests: int
+    errors: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +157,20 @@ class Tally:
     slow: int = 0
     """Of those, the ones over the limit."""
     timing: Timing | None = None
+    parts: tuple[PartTally, ...] = ()
     gaps: tuple[Gap, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What one pod counted between two readings of it."""
+
+    counters: PodCounters
+    """The differences."""
+    restarted: bool = False
+    """Its counters began again from nothing; what was counted since the earlier reading and before that is lost."""
+    gone: tuple[str, ...] = ()
+    """Series that were there, had counted something, and are not there any more."""
 
 
 def metered(*readings: Reading, slot: Slot) -> tuple[str, ...]:
@@ -117,15 +187,20 @@ def tally(before: Reading, now: Reading, *, slot: Slot, limit_ms: float, service
     """
     earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
     pods = [counters for counters in now.pods if _is_of(counters, slot, service)]
-    pairs = [(earlier.get(counters.pod), counters) for counters in pods]
-    timed = [_timed(old, new, limit_ms) for old, new in pairs if new.latency is not None]
+    grew = [grown(earlier.get(counters.pod), counters) for counters in pods]
+    timings = [growth.counters.latency for growth in grew if growth.counters.latency is not None]
     return Tally(
-        requests=sum(_answers(old, new, at_least=0) for old, new in pairs),
-        errors=sum(_answers(old, new, at_least=SERVER_ERROR) for old, new in pairs),
-        timed=sum(count for count, _ in timed),
-        slow=sum(slow for _, slow in timed),
-        timing=next((new.latency.timing for _, new in pairs if new.latency is not None), None),
-        gaps=(*(gap for gap in now.gaps if gap.slot is slot), *_vanished(earlier, pods, now.gaps)),
+        requests=sum(total(growth.counters.answers) for growth in grew),
+        errors=sum(total(growth.counters.answers, at_least=SERVER_ERROR) for growth in grew),
+        timed=sum(latency.count for latency in timings),
+        slow=sum(latency.above(limit_ms) for latency in timings),
+        timing=next((latency.timing for latency in timings), None),
+        parts=_part_tallies(growth.counters for growth in grew),
+        gaps=(
+            *(gap for gap in now.gaps if gap.slot is slot),
+            *vanished(earlier, pods, now.gaps),
+            *(gap for growth in grew for gap in gaps_of(growth)),
+        ),
     )
 
 
@@ -133,11 +208,70 @@ def _is_of(counters: PodCounters, slot: Slot, service: str | None) -> bool:
     return counters.slot is slot and service in {None, counters.service}
 
 
-def _answers(old: PodCounters | None, new: PodCounters, *, at_least: int) -> int:
-    before, now = dict(old.answers) if old is not None else {}, dict(new.answers)
-    if any(now.get(status, 0) < count for status, count in before.items()):
-        before = {}  # one counter fell, so the process is another one: all of them started from nothing
-    return sum(count - before.get(status, 0) for status, count in now.items() if status >= at_least)
+def total(answers: Answers, *, at_least: int = 0) -> int:
+    """All answers with this status or a greater one."""
+    return sum(count for status, count in answers if status >= at_least)
+
+
+def _part_tallies(pods: Iterable[PodCounters]) -> tuple[PartTally, ...]:
+    """The parts of all pods, by name; those without a request are none."""
+    found: dict[str, list[Answers]] = {}
+    for part in (part for counters in pods for part in counters.parts):
+        found.setdefault(part.name, []).append(part.answers)
+    tallies = (
+        PartTally(
+            name=name,
+            requests=sum(map(total, answers)),
+            errors=sum(total(each, at_least=SERVER_ERROR) for each in answers),
+        )
+        for name, answers in sorted(found.items())
+    )
+    return tuple(part for part in tallies if part.requests)
+
+
+def grown(old: PodCounters | None, new: PodCounters) -> Growth:
+    """What a pod counted since ``old``; None: it counts from nothing.
+
+    One counter that fell is enough: the process is another one, and all its counters began at nothing. A counter that
+    is not there any more while others go on is no reset; nobody knows what it would say.
+    """
+    if old is None:
+        return Growth(counters=new)
+    restarted = _fell(dict(old.answers), dict(new.answers))
+    before = () if restarted else old.answers
+    parts = () if restarted else old.parts
+    earlier = {part.name: part.answers for part in parts}
+    return Growth(
+        counters=replace(
+            new,
+            answers=_difference(before, new.answers),
+            parts=tuple(
+                Part(name=part.name, answers=_difference(earlier.get(part.name, ()), part.answers))
+                for part in new.parts
+            ),
+            latency=_latency_growth(old.latency, new.latency),
+        ),
+        restarted=restarted,
+        gone=tuple(f"its count of answers {status}" for status in _missing(before, new.answers)),
+    )
+
+
+def _fell(before: dict[int, int], now: dict[int, int]) -> bool:
+    """A counter fell, or none of those that had counted is there beside others: with labels, a reset looks so, too."""
+    counted = {status for status, count in before.items() if count}
+    return any(now.get(status, count) < count for status, count in before.items()) or (
+        bool(counted) and bool(now) and counted.isdisjoint(now)
+    )
+
+
+def _missing(before: Answers, now: Answers) -> tuple[int, ...]:
+    there = {status for status, _ in now}
+    return tuple(status for status, count in before if count and status not in there)
+
+
+def _difference(before: Answers, now: Answers) -> Answers:
+    earlier = dict(before)
+    return tuple((status, max(0, count - earlier.get(status, 0))) for status, count in now)
 
 
 def _delta(before: int, now: int) -> int:
@@ -146,23 +280,27 @@ def _delta(before: int, now: int) -> int:
     return now - before
 
 
-def _timed(old: PodCounters | None, new: PodCounters, limit_ms: float) -> tuple[int, int]:
-    after = new.latency
-    before = old.latency if old is not None else None
-    if after is None:
-        return 0, 0
-    if before is None or after.count < before.count:
-        return after.count, after.above(limit_ms)
-    return after.count - before.count, after.above(limit_ms) - before.above(limit_ms)
+def _latency_growth(old: Histogram | None, new: Histogram | None) -> Histogram | None:
+    if old is None or new is None or new.count < old.count or old.edges != new.edges:
+        return new
+    buckets = ((edge, now - then) for (edge, now), (_, then) in zip(new.buckets, old.buckets, strict=True))
+    return replace(new, buckets=tuple(buckets))
 
 
-def _vanished(earlier: dict[str, PodCounters], pods: Sequence[PodCounters], gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+def vanished(earlier: dict[str, PodCounters], pods: Sequence[PodCounters], gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    """The pods that were counted earlier, and are neither counted nor a gap now."""
     known = {counters.pod for counters in pods} | {gap.pod for gap in gaps}
     return tuple(
         Gap(pod=name, slot=counters.slot, why="it was counted before and is gone")
         for name, counters in earlier.items()
         if name not in known
     )
+
+
+def gaps_of(growth: Growth) -> tuple[Gap, ...]:
+    """The series of a living pod that are not there any more."""
+    pod = growth.counters
+    return tuple(Gap(pod=pod.pod, slot=pod.slot, why=f"{what} was there before and is gone") for what in growth.gone)
 
 
 def arrived(before: Reading, now: Reading, *, slot: Slot) -> int | None:
@@ -174,6 +312,48 @@ def arrived(before: Reading, now: Reading, *, slot: Slot) -> int | None:
     return sum(_delta(earlier.get(item.service, 0), item.requests) for item in later)
 
 
+def risen(
+    before: Reading, now: Reading, *, stack: Stack, slot: Slot, service: str | None = None, reads: int = 0
+) -> int:
+    """Requests that the slot's own pods have counted since ``before``, beyond what their probes can account for.
+
+    Whether an app counts its probes is its own affair, so each pod is allowed all that its probes can have asked, and
+    the ``reads`` of its metrics since. One that was ready with a count of nothing does not count them: a pod is ready
+    because a probe was answered.
+    """
+    earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
+    pairs = [(earlier[counters.pod], counters) for counters in now.pods if counters.pod in earlier]
+    return sum(
+        _beyond(old, new, probed=_probed(stack, old, _elapsed(old, before, new, now), reads=reads))
+        for old, new in pairs
+    )
+
+
+def _beyond(old: PodCounters, new: PodCounters, *, probed: int) -> int:
+    return max(0, total(grown(old, new).counters.answers) - probed)
+
+
+def _elapsed(earlier: PodCounters, before: Reading, later: PodCounters, now: Reading) -> Seconds:
+    """From one count of a pod to the other."""
+    start = earlier.at if earlier.at is not None else before.at
+    end = later.at if later.at is not None else now.at
+    return end - start
+
+
+def _probed(stack: Stack, counters: PodCounters, elapsed: Seconds, *, reads: int) -> int:
+    """How many requests of the pod's probes, and of our own reads, it can have counted in that time."""
+    if not any(count for _, count in counters.answers):
+        return 0
+    probes = stack.service(counters.service).probes
+    if probes is None:
+        return _MORE_THAN_ANY
+    return reads + sum(1 + int(elapsed / probe.period) for probe in (probes.startup, probes.readiness, probes.liveness))
+
+
+_MORE_THAN_ANY = 2**62
+"""Requests: where the app file does not say what probes ask, no count is a witness."""
+
+
 def baseline(before: Reading, routed: Reading, *, slot: Slot) -> Reading:
     """The start of the window: the new slot as it was before the switch, the old slot once the switch was confirmed.
 
@@ -181,10 +361,14 @@ def baseline(before: Reading, routed: Reading, *, slot: Slot) -> Reading:
     """
     return Reading(
         at=before.at,
-        pods=tuple(counters for counters in before.pods if counters.slot is slot),
+        pods=(
+            *(counters for counters in before.pods if counters.slot is slot),
+            *(counters for counters in routed.pods if counters.slot is not slot),
+        ),
         arrivals=(
             *(item for item in before.arrivals if item.slot is slot),
             *(item for item in routed.arrivals if item.slot is not slot),
         ),
         gaps=tuple(gap for gap in before.gaps if gap.slot is slot),
+        lag=before.lag,
     )

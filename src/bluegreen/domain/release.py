@@ -6,18 +6,18 @@ how far a killed run can have come, and the next command knows what to do.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from bluegreen.domain.health import Cause
-from bluegreen.domain.judgement import Judgement
+from bluegreen.domain.cause import Cause
+from bluegreen.domain.finding import Judgement
 from bluegreen.domain.plan import Plan, SlotSpec
 from bluegreen.domain.routing import Move
-from bluegreen.domain.stack import Seconds, Slot
+from bluegreen.domain.stack import Limits, Seconds, Slot
+from bluegreen.domain.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class RunKind(StrEnum):
@@ -71,11 +71,53 @@ class Staging:
     slot: Slot
 
 
+class CheckKind(StrEnum):
+    """What a check is about."""
+
+    HEALTH = "health"
+    """On every pod each path that a probe asks is good."""
+    IN_SLOT = "in-slot"
+    """The slot's own addresses, at which its services find each other, answer from this slot."""
+    IDENTITY = "identity"
+    """The pods say that they are of this slot and this version."""
+    APP = "app"
+    """The app file's own."""
+
+    @property
+    def words(self) -> str:
+        """For the screen: all of them together."""
+        return _TITLES[self]
+
+
+_TITLES: Final = {
+    CheckKind.HEALTH: "health endpoints of every pod",
+    CheckKind.IN_SLOT: "the slot's own addresses",
+    CheckKind.IDENTITY: "slot and version as expected",
+    CheckKind.APP: "the app file's checks",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckMade:
+    """What a check came to, in figures: for the journal, the checklist and the report."""
+
+    name: str
+    what: CheckKind
+    asked: int
+    """Answers that were wanted in the last round: of pods, of addresses, of a program."""
+    good: int
+    unknown: int = 0
+    """Those that could not be made: nobody knows."""
+    detail: str = ""
+    """The first that was not good, else what a good one said."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validated:
     """The slot is ready and its checks passed."""
 
     slot: Slot
+    checks: tuple[CheckMade, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +128,108 @@ class Switching:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PodMark:
+    """What one pod had counted at the switch, as small as it can be: ``timed`` and ``slow`` stand for its histogram."""
+
+    pod: str
+    service: str
+    slot: Slot
+    restarts: int
+    answers: tuple[tuple[int, int], ...]
+    """``(status, count)``"""
+    timed: int = 0
+    slow: int = 0
+    """Of the timed, those over the limit."""
+    timing: str = ""
+    """What the histogram measures (reading.Timing); empty: there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A pod whose counters could not be read at the switch, and why."""
+
+    pod: str
+    slot: Slot
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """The counters of both slots as they were just before the switch: from here a later process counts on."""
+
+    read_at: float
+    """When they were read, in seconds since 1970."""
+    at: float
+    """When the data plane had followed the switch."""
+    limits: Limits
+    """Those of the stack at that time: a share over another limit could not be counted from here."""
+    pods: tuple[PodMark, ...] = ()
+    gaps: tuple[Unread, ...] = ()
+    left_out: int = 0
+    """Pods beyond what an entry holds. What they answer since then cannot be known later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What one service answered in one slot between two readings."""
+
+    service: str
+    slot: Slot
+    answers: tuple[tuple[int, int], ...]
+    """``(status, count)``, without those that did not occur."""
+    timed: int = 0
+    slow: int = 0
+    timing: str = ""
+
+    @property
+    def requests(self) -> int:
+        """All answers."""
+        return sum(count for _, count in self.answers)
+
+    def of(self, *statuses: int) -> int:
+        """The answers with one of these statuses."""
+        return sum(count for status, count in self.answers if status in statuses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallied:
+    """What both slots answered from the mark at the switch to another reading."""
+
+    since: float
+    """When the first reading was made, in seconds since 1970."""
+    until: float
+    """What was answered until then is counted."""
+    answered: tuple[Answered, ...] = ()
+    gaps: tuple[str, ...] = ()
+    """What could not be counted, a line each; empty: everything that these services' pods count."""
+    latest: float = 0.0
+    """Nothing that came after that is counted; what came between the two may be. 0: not recorded."""
+    synthetic: int = 0
+    """Requests of our own among them (``--synthetic-traffic``)."""
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """All that occurred, rising."""
+        return tuple(sorted({status for each in self.answered for status, _ in each.answers}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How one service stands in a slot that does not serve."""
+
+    service: str
+    ready: int
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed:
     """The data plane's own witness says that the slot serves; ``how`` says which witness, empty: none answered."""
 
     slot: Slot
     how: str
+    mark: Mark | None = None
+    """None: an older version of this program has switched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +237,18 @@ class Judged:
     """The observation window's result."""
 
     judgement: Judgement
+    tallied: Tallied | None = None
+    """What was answered between the switch and the end of the window; None: not counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """The five minutes after the switch were judged, by counters from the mark on."""
+
+    judgement: Judgement
+    tallied: Tallied
+    standing: tuple[Standing, ...] = ()
+    """The slot that does not serve, at that time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +282,40 @@ class Retiring:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseTime:
+    """One phase as it was: when it began (seconds since 1970), how long it took; None: it was not good to its end."""
+
+    phase: str
+    at: float
+    what: str
+    took: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One look in the window: counts since the switch, of all metered services; ``at`` in seconds since 1970."""
+
+    at: float
+    requests: int
+    errors: int
+    slow: int
+    timed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """What one process told while it worked, bounded, for the report."""
+
+    phases: tuple[PhaseTime, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    warnings: tuple[str, ...] = ()
+    moved_in: Seconds | None = None
+    """From the first write of the switch until the data plane had followed."""
+    back_in: Seconds | None = None
+    """The same of the way back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The run is over."""
 
@@ -138,6 +323,11 @@ class Ended:
     why: str = ""
     cause: Cause | None = None
     took: Seconds = 0.0
+    standing: tuple[Standing, ...] | None = None
+    """The slot that users left, at the end of a release that is in effect; None: not known."""
+    course: Course | None = None
+    settle: tuple[str, ...] = ()
+    """Not proven: what would settle it."""
 
 
 Body = (
@@ -148,6 +338,7 @@ Body = (
     | Switching
     | Confirmed
     | Judged
+    | Verified
     | RollingBack
     | Restoring
     | Restored
@@ -183,7 +374,12 @@ class Run:
     moves: tuple[Move, ...] = ()
     """The writes of the switch; not empty: some or all of them may have happened."""
     confirmed: Confirmed | None = None
+    mark: Mark | None = None
+    """The first one: it counts from before any user came, also when another process took the release up."""
     judgement: Judgement | None = None
+    tallied: Tallied | None = None
+    """From the mark to the end of the window."""
+    verified: Verified | None = None
     back: tuple[Move, ...] = ()
     """The writes of the way back."""
     fences: frozenset[str] = frozenset()
@@ -211,6 +407,24 @@ class Run:
         if self.plan is None:
             return None if self.outcome is Outcome.FAILED else self.to
         return self.plan.target if self.outcome.in_effect else self.plan.active
+
+
+class State(StrEnum):
+    """What is known of an item of the checklist."""
+
+    MET = "met"
+    NOT_MET = "not met"
+    NOT_YET = "not yet known"
+    UNKNOWABLE = "cannot be known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One item of the checklist: what it asks for, and how that is with the figures that say so."""
+
+    name: str
+    state: State
+    figures: str
 
 
 def fold(entries: Iterable[Entry]) -> Run | None:
@@ -242,9 +456,11 @@ def _step(run: Run, body: Body) -> Run:
         case Switching(moves=moves):
             return replace(run, moves=moves, fences=run.fences | fences_of(moves))
         case Confirmed():
-            return replace(run, confirmed=body)
-        case Judged(judgement=judgement):
-            return replace(run, judgement=judgement)
+            return replace(run, confirmed=body, mark=run.mark or body.mark)
+        case Judged(judgement=judgement, tallied=tallied):
+            return replace(run, judgement=judgement, tallied=tallied)
+        case Verified():
+            return replace(run, verified=body)
         case RollingBack(moves=moves):
             return replace(run, back=moves, fences=run.fences | fences_of(moves))
         case Restored():
@@ -262,14 +478,13 @@ def fences_of(moves: Iterable[Move]) -> frozenset[str]:
     return frozenset(move.fence for move in moves)
 
 
-def put_back(plan: Plan, runs: Iterable[Run]) -> Plan:
-    """The plan with a previous content of its slot that is worth putting back.
+def put_back(plan: Plan, find: Callable[[str], Run | None]) -> Plan:
+    """The plan with a previous content of its slot that is worth putting back. ``find``: a run by its id.
 
     What a failed run left in the slot is not: then it is what that run itself would have put back.
     """
-    known = {run.id: run for run in runs}
     previous = plan.previous
-    while previous is not None and (left := known.get(previous.revision)) is not None and _left_bad(left):
+    while previous is not None and (left := find(previous.revision)) is not None and _left_bad(left):
         previous = left.plan.previous if left.plan is not None else None
     return replace(plan, previous=previous)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bluegreen.domain.snapshot import Route, Snapshot
     from bluegreen.domain.stack import Instant, Seconds
@@ -75,12 +75,12 @@ class Split:
         return ", ".join(f"{service} on {slot or 'no slot'}" for service, slot in self.where)
 
 
-def active(snapshot: Snapshot) -> Active | Split:
+def active(routes: Sequence[Route]) -> Active | Split:
     """Find the slot that serves. The slot is the whole stack (specification, decision 1)."""
-    slots = {route.slot for route in snapshot.routes}
+    slots = {route.slot for route in routes}
     only = slots.pop() if len(slots) == 1 else None
     if only is None:
-        return Split(tuple((route.service, route.slot) for route in snapshot.routes))
+        return Split(tuple((route.service, route.slot) for route in routes))
     return Active(only)
 
 
@@ -98,11 +98,11 @@ def _route_arrived(route: Route, slot: Slot, wanted: int) -> bool:
     return route.slot is slot and not strangers and ready >= wanted
 
 
-def foreign(snapshot: Snapshot, moves: Sequence[Move]) -> tuple[Route, ...]:
+def foreign(routes: Iterable[Route], moves: Sequence[Move]) -> tuple[Route, ...]:
     """The routes that no longer carry our write: another run or a person has changed them since."""
     ours = {move.service: move for move in moves}
     return tuple(
         route
-        for route in snapshot.routes
+        for route in routes
         if (move := ours.get(route.service)) is not None and (route.fence != move.fence or route.slot is not move.to)
     )

@@ -6,15 +6,16 @@ so, and one that has no container states says what it knows in their terms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from bluegreen.domain.stack import Instant, Slot
+from bluegreen.domain.stack import Instant, Seconds, Slot
+from bluegreen.domain.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bluegreen.domain.image import ImageReference
+    from bluegreen.domain.stack import Probes
 
 T = TypeVar("T")
 
@@ -45,6 +46,23 @@ ContainerState = Waiting | Running | Terminated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Windows:
+    """How long a container's own probes may fail before they say that it is bad: all of delay, tries and time-outs.
+
+    None: it has no such probe, or nobody knows.
+    """
+
+    startup: Seconds | None = None
+    readiness: Seconds | None = None
+
+    @classmethod
+    def of(cls, probes: Probes) -> Windows:
+        """Those of the stack's own probes, to the end of the last try."""
+        startup, readiness = probes.startup, probes.readiness
+        return cls(startup=startup.window + startup.timeout, readiness=readiness.window + readiness.timeout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container of a pod: its state, how it ended last, and what its probes say."""
 
@@ -56,6 +74,21 @@ class Container:
     """The startup probe has passed."""
     failing: str = ""
     """Which probe fails and how, for example ``readiness: GET /ready answered 503``; empty: none."""
+    windows: Windows = field(default_factory=Windows)
+    condemned: str = ""
+    """The probe for whose failures the platform ends it, or ended it last (``startup``, ``liveness``); empty: none."""
+    since: Instant | None = None
+    """Since when it has been seen in this state (``dating.py``); None: nobody has looked twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """What the platform says keeps a pod from starting or serving: ``reason`` is a word such as ``FailedMount``."""
+
+    reason: str
+    message: str = ""
+    since: Instant | None = None
+    """Since when there has been trouble, of whatever kind; None as in a container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +107,27 @@ class Pod:
     terminating: bool = False
     unplaced: str = ""
     """Why it has no place to run; empty: it has one."""
+    promised: str = ""
+    """Who is about to give it one all the same (an autoscaler, a gate that will be opened); empty: nobody says so."""
+    trouble: Trouble | None = None
+    since: Instant | None = None
+    """Since when it has been seen as it is: ready or not, with a place or without one; None as in a container."""
+    was_ready: bool = False
+    """It has been seen ready, now or before."""
 
     @property
     def restarts(self) -> int:
         """Restarts of all its containers."""
         return sum(container.restarts for container in self.containers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """A pod that is over and was to serve: ``reason`` is a word such as ``Evicted``."""
+
+    pod: str
+    reason: str
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +176,16 @@ class Workload:
     """Pods that the data plane counts as ready behind the slot's own address; None: it does not say."""
     problem: str = ""
     """What stops the platform from making its pods (a quota, an admission refusal, a pause); empty: nothing."""
+    problem_since: Instant | None = None
+    """Since when something has; None as in a container."""
+    since: Instant | None = None
+    """Since when this revision has been seen; None as in a container."""
+    overdue: Seconds | None = None
+    """The platform's own limit for getting there, when it says that this has run out; None: it does not."""
+    lost: tuple[Lost, ...] = ()
+    """The pods of the wanted revision that are over: evicted, refused by their node."""
+    needs: tuple[str, ...] = ()
+    """The services of its own slot that it calls: it may not be ready before they are."""
 
     @property
     def current(self) -> tuple[Pod, ...]:
@@ -179,6 +238,10 @@ class Snapshot:
     routes: tuple[Route, ...]
     workloads: tuple[Workload, ...]
     wanted: tuple[Wanted, ...] = ()
+
+    def differs(self, other: Snapshot) -> bool:
+        """Whether the stack is another one than in ``other``; when it was looked at says nothing."""
+        return (self.routes, self.workloads) != (other.routes, other.workloads)
 
     def route(self, service: str) -> Route:
         """The route of the service. Raises KeyError for a stranger: the platform yields whole stacks only."""

@@ -1,0 +1,112 @@
+"""The five minutes after the switch, judged by counters that another process has read at the switch. Pure.
+
+The same exact test as the observation window's (judgement.py), service by service.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.finding import ERROR_SHARE, METRICS, OVERHEAD, Finding, Judgement, Outcome
+from bluegreen.domain.mark import errors_of
+from bluegreen.domain.reading import Timing
+from bluegreen.domain.shares import SLOW_SHARE, share_outcome
+from bluegreen.domain.values import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bluegreen.domain.release import Answered, Mark, Tallied
+    from bluegreen.domain.stack import Limits, Seconds, Slot
+
+FIVE_MINUTES: Seconds = 300.0
+"""The specification's: how long after the switch the error rate counts."""
+
+LATE: Seconds = 60.0
+"""So much more is still called five minutes: a Prometheus may scrape once a minute. The figures say how long it was."""
+
+
+def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | None) -> Judgement:
+    """Judge what the slot has answered since the switch, by the exact test of the observation window.
+
+    Asked long after the five minutes, the counters cover more than those: then the errors of the whole time, which are
+    at least those of the five minutes, are tested against the requests of the ``window`` alone, which are at most
+    theirs. So a good one is good, and a bad one is not known.
+    """
+    late = tallied.until - mark.at > FIVE_MINUTES + LATE
+    known = {each.service: each for each in window.answered if each.slot is slot} if window is not None else {}
+    findings: list[Finding] = [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=gap) for gap in tallied.gaps]
+    for each in tallied.answered:
+        if each.slot is slot:
+            least = known.get(each.service) if late else each
+            findings += _shares(each, least, limits=mark.limits, seconds=tallied.until - mark.at)
+    if not any(finding.rule == ERROR_SHARE for finding in findings):
+        findings.append(_unknown(ERROR_SHARE, "no service's requests were counted"))
+    if not any(finding.rule == OVERHEAD for finding in findings):
+        findings.append(_unknown(OVERHEAD, "no service's time is measured"))
+    return Judgement(outcome=_worst(findings), findings=tuple(findings))
+
+
+def _unknown(rule: str, figures: str) -> Finding:
+    return Finding(rule=rule, outcome=Outcome.INCONCLUSIVE, figures=figures)
+
+
+def _shares(each: Answered, least: Answered | None, *, limits: Limits, seconds: Seconds) -> Iterator[Finding]:
+    """``least``: the same service's requests that lie in the five minutes for certain; the same value: all of them."""
+    all_of_them = least is each
+    yield _share(
+        Finding(
+            rule=ERROR_SHARE,
+            outcome=Outcome.INCONCLUSIVE,
+            figures="5xx",
+            service=each.service,
+            bad=errors_of(each),
+            of=each.requests,
+            limit=limits.error_share,
+        ),
+        least=None if all_of_them else least.requests if least is not None else 0,
+        seconds=seconds,
+    )
+    if each.timing:
+        more = "" if each.timing == Timing.OVERHEAD else f" ({each.timing})"
+        yield _share(
+            Finding(
+                rule=OVERHEAD,
+                outcome=Outcome.INCONCLUSIVE,
+                figures=f"over {limits.p95_overhead_ms:g} ms{more}",
+                service=each.service,
+                bad=each.slow,
+                of=each.timed,
+                limit=SLOW_SHARE,
+            ),
+            least=None if all_of_them else least.timed if least is not None else 0,
+            seconds=seconds,
+        )
+
+
+def _share(counted: Finding, *, least: int | None, seconds: Seconds) -> Finding:
+    """The finding tested; its figures say what is bad. ``least`` None: the counts are of the five minutes."""
+    bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
+    if not of:
+        return replace(counted, figures=f"{counted.service}: no requests were counted")
+    share = f"({bad / of:.2%}, limit {limit:.2%}) in {seconds:.0f} s"
+    figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
+    if least is None:
+        return replace(counted, figures=figures, outcome=share_outcome(bad=bad, of=of, limit=limit))
+    good = bad < least and share_outcome(bad=bad, of=least, limit=limit) is Outcome.PASS
+    figures += f", of which {least:,} for certain within the five minutes"
+    return replace(counted, figures=figures, outcome=Outcome.PASS if good else Outcome.INCONCLUSIVE)
+
+
+def _worst(findings: Iterable[Finding]) -> Outcome:
+    outcomes = {finding.outcome for finding in findings}
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.PASS
+
+
+def time_of_day(at: float) -> str:
+    """Seconds since 1970 as ``07:32:10Z``: until when somebody waits."""
+    seconds = int(at) % 86_400
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"

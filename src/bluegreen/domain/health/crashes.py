@@ -1,0 +1,44 @@
+"""Containers that end again and again, by what ended them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.health import graces
+from bluegreen.domain.health.hiccups import CACHE_RACE
+from bluegreen.domain.health.reasons import Reason
+from bluegreen.domain.snapshot import Waiting
+
+if TYPE_CHECKING:
+    from bluegreen.domain.health.suspicion import Suspect, Suspicion
+    from bluegreen.domain.snapshot import Container, Terminated
+
+_STARTING = frozenset({"ContainerCreating", "PodInitializing", "Pending"})
+"""Waiting in the usual way: the next life is about to begin."""
+
+
+def crash(suspect: Suspect) -> Suspicion | None:
+    """More ends than are allowed. One that waits before its next start has ended once more than it was restarted."""
+    container, last = suspect.container, suspect.container.last
+    if last is None or _ends(container) <= graces.RESTARTS_ALLOWED:
+        return None
+    reason = _why(suspect, last)
+    word = last.reason if reason is Reason.OUT_OF_MEMORY else ""
+    return suspect.now(reason, word=word, detail=last.message, exit_code=last.exit_code)
+
+
+def _ends(container: Container) -> int:
+    """How often it has ended, for certain. Of its first end nothing is said while it waits: it may be a hiccup's."""
+    state = container.state
+    paused = isinstance(state, Waiting) and state.reason not in _STARTING and not CACHE_RACE.fits(state.message)
+    return container.restarts + (1 if paused and container.restarts else 0)
+
+
+def _why(suspect: Suspect, last: Terminated) -> Reason:
+    if last.reason == "OOMKilled":
+        return Reason.OUT_OF_MEMORY
+    if suspect.container.condemned == "liveness":
+        return Reason.LIVENESS
+    if last.exit_code == 0:
+        return Reason.EXITS
+    return Reason.CRASH_AFTER_READY if suspect.pod.was_ready else Reason.CRASH_LOOP

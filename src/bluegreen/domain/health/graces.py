@@ -1,0 +1,58 @@
+"""Every number of the verdicts, with its reason. What is not here is told at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bluegreen.domain.stack import Seconds
+
+RESTARTS_ALLOWED = 1
+"""A container may end once before it is called a crash loop: one hiccup is no doom."""
+
+LOST_ALLOWED = 1
+"""Pods that may be lost (evicted, refused by their node) for each one wanted, before losing them is the cause."""
+
+STEADY: Seconds = 10.0
+"""A pod that was started again counts as ready once it has been so for so long: most crashes come soon after."""
+
+QUOTA: Seconds = 5.0
+"""A quota counts a pod until its controller has seen it go, which is later than the pod is gone. So right after a slot
+was ended its successor may be refused for a moment by a quota that has room for it."""
+
+REFUSAL: Seconds = 10.0
+"""A webhook that cannot be called and a service account that is not there yet: both may come, the second often does in
+a namespace that was just made."""
+
+PULL: Seconds = 300.0
+"""For an image that cannot be pulled for any other reason than that there is none. A kubelet tries after 10, 20, 40, 80
+and 160 seconds more; four tries, in 90 s, were measured to be too few where a registry breaks half of its
+connections."""
+
+PULL_REFUSED: Seconds = 30.0
+"""For an image that the registry does not give to this account: an answer, but a token service may have trouble."""
+
+UNSCHEDULABLE: Seconds = 20.0
+"""No node takes the pod. An autoscaler says within some 10 s that it makes one; then there is no doom, and the limit
+decides."""
+
+SETUP: Seconds = 30.0
+"""A volume that is not attached or mounted yet, a network that is not set up, a container that cannot be created: each
+is tried again within seconds, and a volume may have to leave another node first."""
+
+NODE: Seconds = 30.0
+"""A node that does not answer. Kubernetes itself waits for 300 s before it gives its pods up."""
+
+PROBE_SLACK: Seconds = 3.0
+"""What a kubelet says of a container may be so late: it reports once a second, and later under load."""
+
+SETTLING: Seconds = 30.0
+"""The least time for readiness after a startup probe has passed: a readiness probe with a short window is made to
+notice a fault soon, and says nothing of how long the first readiness takes."""
+
+WARM_UP: Seconds = 60.0
+"""The least time for readiness of a container without a startup probe: its readiness probe is all that knows of its
+start, and its window says nothing of how long that takes."""
+
+READINESS_WINDOWS = 2
+"""Readiness may fail through its own window once, and is the cause when it has failed through a second one."""

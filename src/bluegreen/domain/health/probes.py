@@ -1,0 +1,45 @@
+"""Probes that fail for longer than their own settings allow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.health import graces
+from bluegreen.domain.health.reasons import Reason
+from bluegreen.domain.health.suspicion import cause, lasting
+from bluegreen.domain.snapshot import Running
+from bluegreen.domain.stack import Instant
+
+if TYPE_CHECKING:
+    from bluegreen.domain.health.suspicion import Suspect, Suspicion
+
+
+def startup(suspect: Suspect) -> Suspicion | None:
+    """The startup probe's window is over: the platform says so by ending it, else the time does."""
+    container = suspect.container
+    if container.started:
+        return None
+    if container.condemned == "startup":
+        last = container.last
+        code, said = (last.exit_code, last.message) if last is not None else (None, "")
+        return suspect.now(Reason.STARTUP, detail=container.failing or said, exit_code=code)
+    if not isinstance(container.state, Running) or container.windows.startup is None:
+        return None
+    grace = container.windows.startup + graces.PROBE_SLACK
+    return suspect.later(Reason.STARTUP, grace=grace, detail=container.failing)
+
+
+def readiness(suspect: Suspect) -> Suspicion | None:
+    """It runs, what it needs is ready, and its readiness probe has failed through its window twice."""
+    container = suspect.container
+    fails = isinstance(container.state, Running) and container.started and container.failing
+    if not fails or container.windows.readiness is None or suspect.free is None or container.since is None:
+        return None
+    made = cause(suspect.pod, Reason.READINESS, container=container.name, detail=container.failing)
+    since = Instant(max(container.since, suspect.free))
+    return lasting(made, since=since, grace=_patience(suspect, container.windows.readiness))
+
+
+def _patience(suspect: Suspect, window: float) -> float:
+    twice = graces.READINESS_WINDOWS * window + graces.PROBE_SLACK
+    return max(twice, graces.SETTLING if suspect.container.windows.startup is not None else graces.WARM_UP)

@@ -1,0 +1,61 @@
+"""Workloads whose pods the platform does not make, or loses as soon as they are made."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.cause import Cause
+from bluegreen.domain.health import graces
+from bluegreen.domain.health.reasons import ADVICE, Reason
+from bluegreen.domain.health.suspicion import Suspicion, lasting
+
+if TYPE_CHECKING:
+    from bluegreen.domain.snapshot import Workload
+
+EVICTION_WORDS = frozenset({"Evicted", "Preempting", "Preempted", "NodeShutdown", "Shutdown", "Terminated"})
+"""Why a node gives up a pod that did nothing wrong; others are the node's refusal of the pod."""
+
+_QUOTA = re.compile(r"exceeded quota")
+_UNASKED = re.compile(r"failed calling webhook|error looking up service account")
+_REFUSED = re.compile(r"is forbidden|denied (?:the )?request|denied request|violates PodSecurity|is invalid")
+_PAUSED = re.compile(r"is paused")
+
+
+def problem(workload: Workload) -> Suspicion | None:
+    """What keeps the platform from making its pods."""
+    said = workload.problem
+    if not said:
+        return None
+    if _UNASKED.search(said):
+        return lasting(_cause(workload, Reason.ADMISSION, said), since=workload.problem_since, grace=graces.REFUSAL)
+    if _QUOTA.search(said):
+        return lasting(_cause(workload, Reason.QUOTA, said), since=workload.problem_since, grace=graces.QUOTA)
+    return Suspicion(cause=_cause(workload, _certain(said), said))
+
+
+def _certain(said: str) -> Reason:
+    if _PAUSED.search(said):
+        return Reason.PAUSED
+    return Reason.ADMISSION if _REFUSED.search(said) else Reason.NO_PODS
+
+
+def losses(workload: Workload) -> Suspicion | None:
+    """More of its pods are over than one for each that is wanted: those made in their place fare no better."""
+    if len(workload.lost) <= graces.LOST_ALLOWED * workload.replicas:
+        return None
+    last = workload.lost[-1]
+    reason = Reason.EVICTED if last.reason in EVICTION_WORDS else Reason.POD_FAILED
+    return Suspicion(cause=_cause(workload, reason, last.message, word=last.reason, pod=last.pod))
+
+
+def _cause(workload: Workload, reason: Reason, detail: str, *, word: str = "", pod: str = "") -> Cause:
+    return Cause(
+        service=workload.service,
+        slot=workload.slot,
+        reason=reason,
+        word=word,
+        detail=detail,
+        pod=pod,
+        advice=ADVICE[reason],
+    )

@@ -1,0 +1,131 @@
+"""Command lines that we suggest work as they stand: under the name, and with the options, of whoever reads them."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bluegreen.cli import main
+from bluegreen.cli.program import PLAIN, VARIABLE, Program, peek, program_of
+from bluegreen.cli.views.paper import Paper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SCRIPT = "devops/scripts/blue_green_deploy.sh"
+NAMED = ("--namespace", "alfred 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "here"),
+    [
+        ("bluegreen rollback", f"{SCRIPT} rollback"),
+        ("way back: bluegreen rollback --to blue   (at once)", f"way back: {SCRIPT} rollback --to blue   (at once)"),
+        ("bluegreen deploy --dry-run", f"{SCRIPT} --dry-run"),
+        ("the next bluegreen deploy or rollback ends this", f"the next {SCRIPT} deploy or rollback ends this"),
+        ("run `bluegreen down`, then `up`", f"run `{SCRIPT} down`, then `up`"),
+        ("bluegreen status; bluegreen logs gateway", f"{SCRIPT} status; {SCRIPT} logs gateway"),
+    ],
+)
+def test_a_script_says_its_own_name(text: str, here: str) -> None:
+    assert Program(name=SCRIPT).said(text) == here
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bluegreen itself has a fault",
+        "bluegreen.dev/release of bluegreen rollbacks",
+        "the image team/bluegreen deploy-1",
+        "no-bluegreen status",
+        "the file bluegreen deploy.yaml",
+        "bluegreen schema prints it",
+    ],
+)
+def test_what_is_no_command_line_stays(text: str) -> None:
+    assert Program(name=SCRIPT, options=NAMED).said(text) == text
+
+
+def test_options_that_say_which_stack_is_meant_are_repeated() -> None:
+    program = program_of(("deploy", "--namespace=a", "--backend-image", "b:v2", "--namespace", "alfred 2"), {})
+
+    assert program.said("bluegreen rollback --to blue") == "bluegreen rollback --namespace 'alfred 2' --to blue"
+    assert program.said("bluegreen deploy --dry-run") == "bluegreen deploy --namespace 'alfred 2' --dry-run"
+    assert program_of(("--platform", "kubernetes", "status", "--direct"), {}).options == (
+        *("--platform", "kubernetes"),
+        "--direct",
+    )
+
+
+def test_what_the_environment_says_is_there_for_the_next_command_too() -> None:
+    environment = {"BLUEGREEN_NAMESPACE": "alfred-2", VARIABLE: SCRIPT}
+
+    assert program_of(("status",), environment) == Program(name=SCRIPT)
+    assert program_of(("status",), {VARIABLE: " "}) == PLAIN
+
+
+def test_a_name_with_a_space_can_be_typed() -> None:
+    said = Program(name="my scripts/deploy.sh").said("bluegreen rollback")
+
+    assert shlex.split(said) == ["my scripts/deploy.sh", "rollback"]
+
+
+def test_a_command_line_is_never_broken_by_wrapping() -> None:
+    paper = Paper(width=60, program=Program(name=SCRIPT, options=("--namespace", "alfred-2")))
+    whole = f"{SCRIPT} rollback --namespace alfred-2 --to blue"
+
+    lines = paper.paragraph("both slots keep serving; bluegreen rollback --to blue brings users to one slot")
+
+    assert lines == ["both slots keep serving;", f"  {whole}", "  brings users to one slot"]
+
+
+def test_nor_is_one_of_kubectl() -> None:
+    command = "kubectl logs -n alfred alfred-gateway-green-6dcd55f84f-mxklk -c gateway --previous"
+
+    assert Paper(width=60).text(f"more of it: {command}") == [" " * 14 + "more of it:", " " * 14 + command]
+    assert len(Paper(width=40).paragraph("log in again; kubectl auth whoami shows whose they are")) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        (["--state", "a"], "a"),
+        (["--state=a", "status", "--state", "b"], "b"),
+        (["--state", "--state=a"], "--state=a"),
+        (["status", "--state"], None),
+        (["--stateful", "a"], None),
+        (["--state="], ""),
+    ],
+)
+def test_peek(words: list[str], value: str | None) -> None:
+    assert peek(words, "--state") == value
+
+
+@pytest.fixture
+def as_script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Called by the script, in a folder without a stack."""
+    monkeypatch.setenv(VARIABLE, SCRIPT)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("as_script")
+def test_help_has_the_scripts_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["deploy", "--help"]) == 0
+    shown = capsys.readouterr()
+
+    assert shown.out.startswith(f"Usage: {SCRIPT} [OPTIONS]\n")
+    assert f"  {SCRIPT} --backend-image alfredai/backend:v2.1.0 --dry-run\n" in shown.out
+    assert "bluegreen deploy" not in shown.out
+    assert "does nothing" not in shown.err
+
+
+@pytest.mark.usefixtures("as_script")
+def test_errors_have_the_scripts_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rollback", "--state", "none", "--xyzzy"]) == 2
+    assert main(["rollback", "--state", "none"]) == 6
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == f"  {SCRIPT} rollback --state none --help shows how it is used"
+    assert lines[3] == f"  {SCRIPT} up --state none, or name its folder by --state"

@@ -1,0 +1,103 @@
+"""What is shown of a log: bounded, calm, and without what looks like a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.domain.excerpt import LARGEST, LONGEST, excerpt, shown
+
+CANARY = "canary-4711"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
+
+
+def test_the_last_lines_that_say_something() -> None:
+    assert excerpt("one\n\n  \ntwo \nthree\n", lines=4) == ("two", "three")
+    assert excerpt("", lines=4) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "calm"),
+    [
+        ("\x1b[31;1mred\x1b[0m", "red"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;http://x\x1b\\link", "link"),
+        ("a\x1bcb", "a cb"),
+        ("bell\x07 back\x08 nul\x00", "bell  back  nul"),
+        ("tab\there", "tab here"),
+        ("\u202eturned", " turned"),
+        ("Grüße, 世界 ✓", "Grüße, 世界 ✓"),
+    ],
+)
+def test_nothing_steers_the_terminal(line: str, calm: str) -> None:
+    assert shown(line) == calm
+
+
+def test_a_long_line_is_cut() -> None:
+    assert shown("x " * LONGEST) == ("x " * LONGEST)[: LONGEST - 1] + "…"
+
+
+def test_of_too_much_the_last_is_kept() -> None:
+    text = "\n".join(f"{number:03d} {'word ' * 80}" for number in range(100))
+    kept = excerpt(text, lines=100)
+    assert kept[-1].startswith("099 ")
+    assert sum(len(line) + 1 for line in kept) <= LARGEST
+    assert len(kept) == LARGEST // (len(kept[0]) + 1)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"password={CANARY}",
+        f"DB_PASSWORD: {CANARY}",
+        f'{{"password": "{CANARY} with blanks", "user": "ann"}}',
+        f"client_secret='{CANARY} x'",
+        f"api-key={CANARY}",
+        f"AWS_SECRET_ACCESS_KEY={CANARY}",
+        f"X-Auth-Token: {CANARY}",
+        f"GET /hook?token={CANARY}&x=1",
+        f"Authorization: Bearer {CANARY}",
+        f'"authorization": "Basic {CANARY}"',
+        f"sent bearer {CANARY}",
+        f"Cookie: session={CANARY}; other=2",
+        f"set-cookie: sid={CANARY}; Path=/",
+        f"connecting to postgres://ann:{CANARY}@db:5432/shop",
+        f"ghp_{CANARY.replace('-', '')}abcdefgh",
+        f"key sk-{CANARY}-abcdefghij",
+        f"user {JWT} came",
+        CANARY.replace("-", "") * 5,
+    ],
+)
+def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
+    found = shown(line)
+    assert "***" in found
+    for secret in (CANARY, CANARY.replace("-", ""), JWT):
+        assert secret not in found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Unexpected token } in JSON at position 5",
+        "max_tokens 512",
+        "GET /api/secrets 404",
+        "dial tcp 10.0.0.1:5432: connect: connection refused",
+        "https://example.org:8443/path",
+        "password authentication failed for user ann",
+        "bearer of bad news",
+    ],
+)
+def test_what_does_not_look_like_one_is_left(line: str) -> None:
+    assert shown(line) == line
+
+
+def test_no_line_takes_long() -> None:
+    """Patterns that try again from each letter would take minutes here."""
+    for line in (
+        "password" * 5000,
+        "a" * 50_000,
+        "\x1b[" * 20_000,
+        "://a:" * 9000,
+        '"' * 40_000,
+        'token="' + "\\" * 40_000,
+    ):
+        shown(line)

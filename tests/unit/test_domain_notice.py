@@ -1,0 +1,125 @@
+"""What people are told of a run, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.events import Summary
+from bluegreen.domain.notice import LARGEST, USUAL, Notice, Occasion, notice_of, wanted
+from bluegreen.domain.release import Outcome
+from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import replace
+from bluegreen.testing import Behaviour, Rehearsal, example_stack
+
+
+def notice(rehearsal: Rehearsal) -> Notice:
+    found = notice_of(rehearsal.events)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("occasion", "on", "told"),
+    [
+        (Occasion.ROLLBACK, (), True),
+        (Occasion.ROLLBACK, USUAL, True),
+        (Occasion.FAILURE, USUAL, True),
+        (Occasion.HELD, USUAL, True),
+        (Occasion.RELEASE, USUAL, False),
+        (Occasion.RELEASE, (Occasion.RELEASE,), True),
+        (Occasion.FAILURE, (Occasion.RELEASE,), False),
+    ],
+)
+def test_of_a_rollback_people_are_always_told(occasion: Occasion, on: tuple[Occasion, ...], *, told: bool) -> None:
+    assert wanted(occasion, on) is told
+
+
+def test_a_release_says_from_which_version_to_which_and_the_way_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.RELEASE, "pair: released: green serves")
+    assert found.text.splitlines()[:2] == [
+        "pair-back: from team/back:v1 to team/back:v2",
+        "pair-front: from team/front:v1 to team/front:v2",
+    ]
+    assert "way back: bluegreen rollback" in found.text
+    assert found.text.endswith("exit code 0")
+
+
+def test_a_service_that_stays_as_it_is_is_not_named() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy_one("pair-back", "v2")
+    assert "pair-front" not in notice(rehearsal).text
+
+
+def test_a_failure_says_why_and_that_users_saw_nothing() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=0.5)
+    rehearsal.deploy("v2")
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.FAILURE, "pair: failed before the switch: blue serves")
+    assert "why: " in found.text
+    assert "users are where they were" in found.text
+
+
+def test_a_rollback_by_itself_says_why() -> None:
+    rehearsal = Rehearsal(replace(example_stack(), contacts=("ann",)))
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=0.9)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
+    assert "pair-back: from team/back:v1 to team/back:v2" in found.text
+    assert "why: " in found.text
+    assert "to be told" not in found.text
+
+
+def test_a_rollback_by_hand_says_what_it_took_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    release = rehearsal.last_run().id
+    rehearsal.events.clear()
+    rehearsal.rollback()
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
+    assert found.text.splitlines()[:3] == [
+        f"taken back: {release}",
+        "pair-back: from team/back:v2 to team/back:v1",
+        "pair-front: from team/front:v2 to team/front:v1",
+    ]
+
+
+def test_a_rollback_by_hand_with_kubectl_in_the_window_is_noticed() -> None:
+    rehearsal = Rehearsal()
+
+    def by_hand() -> None:
+        for name in reversed(rehearsal.stack.names):
+            rehearsal.platform.patch_by_hand(name, Slot.BLUE)
+
+    rehearsal.clock.at(15.0, by_hand)
+    rehearsal.deploy("v2")
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
+    assert "by kubectl" in found.text
+
+
+def test_of_nothing_nobody_is_told() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", dry_run=True)
+    assert notice_of(rehearsal.events) is None
+    assert notice_of([]) is None
+    rehearsal.rollback()
+    assert notice_of(rehearsal.events) is None
+
+
+def test_a_notice_is_bounded() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    last = rehearsal.events[-1]
+    assert isinstance(last, Summary)
+    long = replace(last, details=("x" * 10_000,), outcome=Outcome.HELD)
+    found = notice_of([long])
+    assert found is not None
+    assert found.occasion is Occasion.HELD
+    assert len(found.text) == LARGEST

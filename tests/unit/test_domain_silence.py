@@ -1,0 +1,97 @@
+"""Users who have stopped coming, and those who stay with the old slot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.unit.domain_kit import GREEN
+from tests.unit.window_kit import Did, window
+
+from bluegreen.domain.finding import Outcome
+from bluegreen.domain.judgement import hard_triggers, judge
+from bluegreen.domain.reading import Gap
+from bluegreen.domain.stack import Instant
+from bluegreen.domain.window import Synthetic
+
+BUSY = Did(good=3000)
+"""100 requests a second."""
+GAP = Gap(pod="pair-front-green-0", slot=GREEN, why="timed out")
+
+
+def rules(**how: object) -> list[str]:
+    return [found.rule for found in hard_triggers(window(**how))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "seconds", "silent"),
+    [
+        (0, 3000, 10.0, True),
+        (0, 3000, 9.0, False),  # too early to say anything
+        (3, 3000, 10.0, True),  # hardly anything is left
+        (80, 3000, 10.0, False),  # less than before, and not nothing
+        (0, 60, 10.0, False),  # the pods' probes account for that much
+        (0, 0, 30.0, False),  # there were no users before
+        (0, 90, 30.0, True),
+    ],
+)
+def test_nothing_arrives_although_the_old_slot_had_traffic(new: int, old: int, seconds: float, silent: object) -> None:
+    found = rules(new=Did(good=new), old=Did(good=old), seconds=seconds)
+    assert found == (["silence"] if silent else [])
+
+
+def test_its_figures() -> None:
+    found = hard_triggers(window(Did(), old=BUSY, seconds=12.0))[0]
+    assert found.service == "pair-front"
+    assert found.outcome is Outcome.FAIL
+    assert found.figures.startswith("pair-front: 0 requests in the 12 s since the switch; blue had ")
+    assert found.figures.endswith(" in 30 s before the switch")
+
+
+def test_users_who_keep_their_connections_to_the_old_slot_are_not_lost() -> None:
+    assert rules(new=Did(), old=BUSY, old_since=900, seconds=12.0) == []
+    found = judge(window(Did(good=1000), old=BUSY, old_since=900))
+    assert found.outcome is Outcome.PASS
+    assert "requests were still answered by blue, over connections from before the switch" in found.notes[0]
+
+
+def test_where_a_pod_says_nothing_silence_is_not_told() -> None:
+    assert rules(new=Did(), old=BUSY, gaps=(GAP,)) == []
+    unread = window(Did(), old=BUSY)
+    assert hard_triggers(replace(unread, before=replace(unread.before, gaps=(GAP,)))) == ()
+    assert hard_triggers(replace(unread, before=replace(unread.before, pods=unread.before.pods[:1]))) == ()
+
+
+def test_a_service_behind_another_one_may_be_asked_less_on_purpose() -> None:
+    """Nobody is rolled back for a cache; nor is anything proven of a service that nobody asks."""
+    behind = window(Did(), old=BUSY, seconds=12.0, service="pair-back")
+    assert hard_triggers(behind) == ()
+    found = [finding for finding in judge(behind).findings if finding.rule == "silence"]
+    assert [(finding.service, finding.outcome) for finding in found] == [("pair-back", Outcome.INCONCLUSIVE)]
+
+
+def test_a_source_that_trails_is_not_silent() -> None:
+    """What came in the last seconds is in its next scrape."""
+    quiet = window(Did(), old=BUSY, seconds=15.0)
+    late = tuple(replace(counters, at=Instant(104.0)) for counters in quiet.now.pods)
+    assert hard_triggers(quiet) != ()
+    assert hard_triggers(replace(quiet, now=replace(quiet.now, pods=late))) == ()
+
+
+def test_without_the_old_slots_figures_silence_is_not_told() -> None:
+    assert rules(new=Did()) == []
+
+
+def test_a_way_that_our_own_requests_have_taken_is_open() -> None:
+    made = Synthetic(asked=5, good=(("pair-front", 5),), by_entry=True)
+    assert rules(new=Did(good=5), old=BUSY, synthetic=made) == []
+    assert rules(new=Did(good=5), old=BUSY, synthetic=replace(made, by_entry=False)) == ["silence"]
+
+
+def test_users_who_came_and_stopped_leave_it_open() -> None:
+    """It may be their own affair, so nobody is rolled back for it, and nothing is proven."""
+    found = judge(window(Did(good=2000), old=BUSY, late=Did(good=2000)))
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert [finding.rule for finding in found.findings if finding.outcome is Outcome.INCONCLUSIVE] == ["silence"]
+    assert "pair-front: 0 requests in the last 10 s of the window" in found.reasons[0]
+    assert judge(window(Did(good=3000), old=BUSY, late=Did(good=2000))).outcome is Outcome.PASS

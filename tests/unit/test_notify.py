@@ -1,0 +1,388 @@
+"""Notices by real processes to real servers of this machine: taken, refused, dead and slow, and nothing of a URL shown.
+
+The URLs hold canaries in each place where a service may have a secret: user, password, path and query.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bluegreen.appfile import load_app
+from bluegreen.cli import main
+from bluegreen.cli.calls import Calls
+from bluegreen.cli.session import Session
+from bluegreen.clock import SystemClock
+from bluegreen.domain.errors import ExitCode, UsageError
+from bluegreen.domain.events import Event, Summary
+from bluegreen.domain.notice import Notice, Occasion
+from bluegreen.domain.release import Outcome
+from bluegreen.domain.stack import Slot, after
+from bluegreen.domain.values import replace
+from bluegreen.notify import child
+from bluegreen.notify.address import shown
+from bluegreen.notify.send import AppriseNotifier
+from bluegreen.wiring import notices
+from bluegreen.wiring.common import child_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bluegreen.cli.calls import Emit
+    from bluegreen.domain.image import ImageReference
+    from bluegreen.domain.plan import Options
+    from bluegreen.ports import Delivery
+
+CANARY = "canary4711"
+CLOCK = SystemClock()
+NOTICE = Notice(occasion=Occasion.ROLLBACK, title="alfred: rolled back: blue serves", text="why: it was bad\nr-1")
+
+SUMMARY = Summary(
+    run="r-1",
+    outcome=Outcome.ROLLED_BACK,
+    headline="rolled back: blue serves",
+    details=("why: errors",),
+    way_back="users are where they were",
+    took=1,
+    exit_code=ExitCode.ROLLED_BACK,
+    stack="alfred",
+)
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what it is sent."""
+
+    daemon_threads = True
+
+    def __init__(self, status: int, pause: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Taker)
+        self.status = status
+        self.over = threading.Event()
+        self.pause = pause
+        self.taken: list[dict[str, Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"json://{CANARY}-user:{CANARY}-password@127.0.0.1:{self.server_port}/{CANARY}-path?+X={CANARY}-header"
+
+
+class _Taker(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        self.server.taken.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.server.over.wait(self.server.pause)
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def receiver(*, status: int = 200, pause: float = 0.0) -> Iterator[Receiver]:
+    server = Receiver(status, pause)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def dead() -> str:
+    """A URL at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"json://127.0.0.1:{free.getsockname()[1]}/{CANARY}"
+
+
+def send(*urls: str, limit: float = 30.0) -> Sequence[Delivery]:
+    notifier = AppriseNotifier(urls, clock=CLOCK, environment=child_environment())
+    return notifier.send(NOTICE, until=after(CLOCK.now(), limit))
+
+
+# --- what is shown ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        (f"json://{CANARY}:{CANARY}@hooks.example:8080/{CANARY}?a={CANARY}", "json://hooks.example"),
+        (f"mailtos://{CANARY}:{CANARY}@example.org?to={CANARY}", "mailtos://example.org"),
+        (f"https://hooks.example/{CANARY}", "https://hooks.example"),
+        (f"slack://{CANARY}/{CANARY}/{CANARY}", "slack"),
+        (f"tgram://{CANARY}:{CANARY}/12", "tgram"),
+        (f"json://{CANARY}@{CANARY}!/x", "json"),
+        (f"json://u:p@{CANARY}_x@y/", "json://y"),
+        (CANARY, "a URL"),
+        (f"{CANARY} ://x", "a URL"),
+        ("", "a URL"),
+    ],
+)
+def test_of_a_url_scheme_and_host_are_shown_and_nothing_else(url: str, said: str) -> None:
+    assert shown(url) == said
+
+
+# --- sending ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_notice_arrives_as_it_is() -> None:
+    with receiver() as server:
+        (delivery,) = send(server.url)
+    assert (delivery.to, delivery.why) == ("json://127.0.0.1", "")
+    (taken,) = server.taken
+    assert (taken["title"], taken["message"], taken["type"]) == (NOTICE.title, NOTICE.text, "warning")
+
+
+@pytest.mark.slow
+def test_each_address_is_told_of_by_itself() -> None:
+    """Taken, refused, dead, unknown, and one named twice."""
+    with receiver() as good, receiver(status=500) as bad:
+        results = send(good.url, bad.url, dead(), f"nosuchservice://{CANARY}", good.url)
+    assert [(each.to, each.why) for each in results] == [
+        ("json://127.0.0.1", ""),
+        ("json://127.0.0.1", "it was not taken, or nobody is there"),
+        ("json://127.0.0.1", "it was not taken, or nobody is there"),
+        ("nosuchservice", "no service has such a URL"),
+    ]
+    assert len(good.taken) == 1
+
+
+@pytest.mark.slow
+def test_one_that_is_slow_is_given_up_and_holds_nobody_else_up() -> None:
+    with receiver() as good, receiver(pause=60.0) as slow:
+        began = time.monotonic()
+        results = send(slow.url, good.url, limit=2.0)
+        took = time.monotonic() - began
+    assert [each.why for each in results] == ["no answer within its limit", ""]
+    assert took < 4.0
+
+
+# --- from the command line ------------------------------------------------------------------------------------------
+
+
+class Ended(Calls):
+    """Commands whose run has just ended like this."""
+
+    def __init__(self, summary: Summary = SUMMARY) -> None:
+        self.summary = summary
+
+    def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
+        emit(self.summary)
+        return ExitCode.OK
+
+    def deploy(
+        self,
+        session: Session,
+        *,
+        images: Mapping[str, ImageReference],
+        options: Options,
+        dry_run: bool,
+        emit: Emit,
+    ) -> ExitCode:
+        emit(self.summary)
+        return self.summary.exit_code
+
+    def stack(self, session: Session) -> Any:
+        return load_app(session.app).stack
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder, and none of the caller's own settings."""
+    for name in [name for name in os.environ if name.startswith("BLUEGREEN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+DEPLOY = ("deploy", "--image", "alfred-backend=a:v2")
+
+APP = """\
+stack: shop
+services:
+  - {name: shop-api, image: shop/api, port: 8000, health: /}
+notify:
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["flag", "environment", "app file", "app file with a variable"])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_a_rollback_tells_after_its_outcome_and_no_secret_is_seen_anywhere(
+    way: str, output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with receiver() as server:
+        words = ["--output", output, "rollback"]
+        if way == "flag":
+            words += ["--notify", server.url]
+        elif way == "environment":
+            monkeypatch.setenv("BLUEGREEN_NOTIFY", server.url)
+        elif way == "app file":
+            Path("bluegreen.yaml").write_text(f"{APP}  urls: ['{server.url}']\n  on: []\n")
+        else:
+            monkeypatch.setenv("HOOK", server.url)
+            Path("bluegreen.yaml").write_text(f"{APP}  urls: ['${{HOOK}}']\n")
+        assert main(words, calls=Ended()) == 0
+    out, err = capfd.readouterr()
+    assert [taken["title"] for taken in server.taken] == ["alfred: rolled back: blue serves"]
+    assert CANARY not in out + err
+    assert err == ""
+    last = out.splitlines()[-1]
+    if output == "json":
+        assert json.loads(last) == {"v": 1, "event": "notified", "to": "json://127.0.0.1", "why": ""}
+        assert json.loads(out.splitlines()[-2])["event"] == "summary"
+    else:
+        assert last == "  told by json://127.0.0.1"
+
+
+@pytest.mark.slow
+def test_one_that_is_dead_changes_no_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([*DEPLOY, "--notify", dead()], calls=Ended()) == ExitCode.ROLLED_BACK
+    out, err = capfd.readouterr()
+    assert " ".join(out.split()).endswith("not told by json://127.0.0.1: it was not taken, or nobody is there")
+    assert CANARY not in out + err
+
+
+@pytest.mark.slow
+def test_of_a_release_people_are_told_when_the_app_file_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    released = replace(SUMMARY, outcome=Outcome.RELEASED, exit_code=ExitCode.OK)
+    with receiver() as server:
+        words = ["deploy", "--image", "shop-api=a:v2", "--app", "app.yaml"]
+        Path("app.yaml").write_text(f"{APP}  urls: ['{server.url}']\n")
+        assert main(words, calls=Ended(released)) == 0
+        assert server.taken == []
+        Path("app.yaml").write_text(f"{APP}  urls: ['{server.url}']\n  on: [release]\n")
+        assert main(words, calls=Ended(released)) == 0
+        assert len(server.taken) == 1
+    assert CANARY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("given", [(f"{CANARY}",), ("json://a/b", CANARY)])
+def test_what_is_no_url_is_refused_before_anything_is_done_without_being_repeated(
+    given: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [word for url in given for word in ("--notify", url)]
+    assert main([*DEPLOY, *words], calls=Ended()) == 2
+    out, err = capfd.readouterr()
+    assert f"the address number {len(given)} for notices is no URL" in err
+    assert out == ""
+    assert CANARY not in err
+
+
+def test_a_variable_that_is_not_set_is_named_before_anything_is_done(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("bluegreen.yaml").write_text(f"{APP}  urls: ['json://x/{CANARY}/${{HOOK}}']\n")
+    assert main(["deploy", "--image", "shop-api=a:v2"], calls=Ended()) == 2
+    out, err = capfd.readouterr()
+    assert "the app file's notify names the variable HOOK, which is not set" in err
+    assert CANARY not in out + err
+
+
+def test_after_a_rollback_bad_addresses_are_told_and_no_more(capfd: pytest.CaptureFixture[str]) -> None:
+    Path("bluegreen.yaml").write_text(f"{APP}  urls: {CANARY}\n")
+    assert main(["rollback"], calls=Ended()) == 0
+    out, err = capfd.readouterr()
+    assert "nobody was told: bluegreen.yaml:5: notify.urls must be a list, but is something else" in " ".join(
+        out.split()
+    )
+    assert CANARY not in out + err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"  urls: {CANARY}\n",
+        f"  urls: [{{a: {CANARY}}}]\n",
+        f"  urls: [{CANARY}: x]\n",
+        f"  urls: []\n  {CANARY}: x\n",
+        f"  {CANARY}\n",
+        f"  urls: []\n  on: [{CANARY}]\n",
+        "  urls: [yes, 12, '']\n",
+    ],
+)
+def test_an_error_about_the_addresses_repeats_nothing_of_them(text: str, capfd: pytest.CaptureFixture[str]) -> None:
+    Path("bluegreen.yaml").write_text(APP + text)
+    assert main(["deploy", "--image", "shop-api=a:v2"], calls=Ended()) == 2
+    out, err = capfd.readouterr()
+    assert CANARY not in out + err
+    assert "bluegreen.yaml:" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("first", ["--notify", "--notify="])
+def test_a_fault_of_ours_keeps_no_address(first: str, capfd: pytest.CaptureFixture[str]) -> None:
+    class Broken(Ended):
+        def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
+            raise RuntimeError(f"a fault with {session}")
+
+    words = [f"{first}json://x/{CANARY}"] if first.endswith("=") else [first, f"json://x/{CANARY}"]
+    assert main([*words, "rollback"], calls=Broken()) == 5
+    out, err = capfd.readouterr()
+    report = Path(next(word.rstrip(";") for word in err.split() if "bluegreen-fault-" in word))
+    kept = report.read_text()
+    report.unlink()
+    assert CANARY not in out + err + kept
+
+
+CHECK = """
+import sys
+sys.path = [place for place in sys.path if "site-packages" not in place] + [{sources!r}]
+from bluegreen.wiring.notices import check
+check(["json://h.example/{canary}"], None, emit=lambda event: print(event.text, event.mend))
+"""
+
+
+def bare(*words: str, said: str = "") -> str:
+    """What a Python without any packages prints."""
+    words = (sys.executable, "-S", *words)
+    environment = {"PYTHONPATH": SOURCES}
+    done = subprocess.run(words, input=said, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    assert CANARY not in done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+SOURCES = str(Path(notices.__file__).parents[2])
+
+
+def test_where_the_library_is_missing_it_is_said_before_the_first_write() -> None:
+    said = bare("-c", CHECK.format(sources=SOURCES, canary=CANARY))
+    mend = f"install it: {sys.executable} -m pip install apprise"
+    assert said == f"nobody will be told by json://h.example: apprise is not installed {mend}"
+
+
+def test_a_process_that_finds_no_library_says_so() -> None:
+    wanted = {"url": f"json://127.0.0.1/{CANARY}", "title": "t", "text": "t", "kind": "info"}
+    assert bare("-m", child.__name__, said=json.dumps(wanted)) == child.MISSING
+
+
+def test_all_notices_of_a_run_take_ten_seconds_at_most() -> None:
+    assert notices.LIMIT <= 10.0
+
+
+def test_checking_finds_nothing_to_say_where_all_is_well() -> None:
+    told: list[Event] = []
+    notices.check(["json://h.example"], None, emit=told.append)
+    assert told == []
+    with pytest.raises(UsageError):
+        notices.check(["nothing"], None, emit=told.append)
+
+
+def test_nothing_that_may_be_logged_has_an_address_in_it() -> None:
+    assert CANARY not in repr(notices.Contacts(urls=(CANARY,)))
+    assert CANARY not in repr(Session(notify=(CANARY,)))
