@@ -7,22 +7,28 @@ threads stay inside an adapter. ``until`` is an Instant of the Clock that the ad
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from bluegreen.domain.stack import Instant, Slot
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from bluegreen.domain.health import Cause
-    from bluegreen.domain.plan import Plan, SlotSpec
+    from bluegreen.domain.cause import Cause
+    from bluegreen.domain.notice import Notice
+    from bluegreen.domain.plan import Plan, SlotSpec, WorkloadSpec
     from bluegreen.domain.reading import Reading
     from bluegreen.domain.release import Entry, RunKind
     from bluegreen.domain.routing import Move, RouteResult
-    from bluegreen.domain.snapshot import Snapshot
-    from bluegreen.domain.stack import HttpCheck
+    from bluegreen.domain.snapshot import Route, Snapshot
+    from bluegreen.domain.stack import CommandCheck, HttpCheck
+
+
+def never() -> Instant | None:
+    """A reader of a watch that is interested in changes only."""
+    return None
 
 
 class Clock(Protocol):
@@ -59,10 +65,13 @@ class Grip:
 
 
 class Lock(Protocol):
-    """One writer at a time. A dead holder's lock is free by itself."""
+    """One writer at a time. A dead holder's lock is free by itself, at once or when it has been silent for a while."""
 
     def take(self, purpose: Purpose, *, until: Instant) -> Grip:
-        """Take it, waiting until the deadline. Raises HeldBy with the holder."""
+        """Take it, waiting until the deadline. Raises HeldBy with the holder, and whether it is seen to live.
+
+        What is seen of the holder is remembered from call to call of one object.
+        """
 
     def preempt(self, purpose: Purpose) -> Grip:
         """Take over at once, whoever holds it: their next write raises LostLock. For a rollback only; never waits."""
@@ -86,6 +95,10 @@ class Finding:
     severity: Severity
     text: str
     mend: str = ""
+    rule: str = ""
+    """The name of the rule (``domain/rules.py``); empty: it is of this moment, or of this plan."""
+    why: str = ""
+    """Why it matters."""
 
 
 class Cover(StrEnum):
@@ -126,6 +139,31 @@ class CheckResult:
     detail: str
     answered_by: Slot | None = None
     """The slot that answered, as the data plane says; None: it does not say."""
+    missing_right: str = ""
+    """The right that it takes and the account lacks, in a Role's words: ``get pods/proxy``; empty: none. Then there is
+    one such result for the check, however many pods it is about."""
+    absent: bool = False
+    """There is no such place: the slot has no address of its own for the service. Not passed, not failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """A command check to be run, and what it is told of the release."""
+
+    check: CommandCheck
+    slot: Slot
+    release: str
+    workloads: tuple[WorkloadSpec, ...]
+    """What the slot holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrandEnd:
+    """How a command check ended. One that could not be started, or was killed at its limit, has not passed."""
+
+    passed: bool
+    detail: str
+    """How it ended, and the last lines of its output, fit to be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +172,16 @@ class Diagnosis:
 
     log: tuple[str, ...] = ()
     where: str = ""
+    event: str = ""
+    """What the platform said last about it; empty: nothing, or it cannot be known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogTail:
+    """The end of one replica's log, and where the whole of it is."""
+
+    where: str
+    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,11 +199,26 @@ class Platform(Protocol):
     def preflight(self, plan: Plan, *, until: Instant) -> Sequence[Finding]:
         """What speaks against this plan, before anything is written."""
 
+    def examine(self, *, until: Instant) -> Sequence[Finding]:
+        """What speaks against any release of this stack, and what one would lose; the ones that refuse first.
+
+        Changes nothing, not even by a dry run. Raises PlatformError when there is nothing to look at.
+        """
+
     def snapshot(self, *, until: Instant) -> Snapshot:
         """The stack now."""
 
-    def changes(self, *, until: Instant) -> Iterator[Snapshot]:
-        """The stack now, then again at each change. Never just ends.
+    def routes(self, *, until: Instant) -> Sequence[Route]:
+        """Where users go now and by whose write, in the stack's order; a snapshot's routes without their endpoints."""
+
+    def answering(self, slot: Slot, *, until: Instant) -> frozenset[str]:
+        """The services whose workload answers in the slot: users who are sent there meet somebody."""
+
+    def changes(self, *, until: Instant, again: Callable[[], Instant | None] = never) -> Iterator[Snapshot]:
+        """The stack now, then again at each change. Never just ends. Its states are dated (``domain/dating.py``).
+
+        ``again`` is asked before each wait: when the reader has to look again though nothing changes, because a state
+        that lasts means something else then. None: only a change matters.
 
         Raises DeadlineExceeded at ``until``, Interrupted, or LostLock when another run has taken over.
         """
@@ -174,8 +237,12 @@ class Platform(Protocol):
         the results.
         """
 
-    def protect(self, cover: Cover, *, grip: Grip, until: Instant) -> None:
-        """Let the disruption budgets cover what may serve. Nothing to do on a platform that evicts nobody."""
+    def protect(self, cover: Cover, *, grip: Grip, until: Instant, routes: Sequence[Route] | None = None) -> None:
+        """Let the disruption budgets cover what may serve. Nothing to do on a platform that evicts nobody.
+
+        ``routes``: as they were read just now with our own writes, which shows that nobody has taken over; None: they
+        are read. Raises LostLock.
+        """
 
     def check(self, checks: Sequence[Check], *, until: Instant) -> Sequence[CheckResult]:
         """Make these requests, all at once. One result for each pod or address asked."""
@@ -193,14 +260,39 @@ class Platform(Protocol):
 class Journal(Protocol):
     """The runs' entries. ``record`` is durable when it returns; it raises JournalError when it cannot be."""
 
-    def record(self, entry: Entry) -> None:
-        """Append one entry."""
+    def record(self, *entries: Entry) -> None:
+        """Append these entries of one run, all or none."""
 
     def entries(self, run: str) -> Sequence[Entry]:
         """All entries of a run in order; empty: no such run."""
 
-    def runs(self, *, newest: int) -> Sequence[str]:
-        """The ids of the newest runs, newest first."""
+    def runs(self, *, newest: int) -> Iterable[str]:
+        """The ids of the newest runs, newest first; each is looked for when it is asked for."""
+
+
+class Commands(Protocol):
+    """Runs the app file's command checks where the release runs."""
+
+    def examine(self, check: CommandCheck) -> str:
+        """Why this command cannot be run here, as far as that is known beforehand; empty: nothing speaks against it."""
+
+    def run(self, errand: Errand, *, until: Instant) -> ErrandEnd:
+        """Run it; at ``until`` it is killed, with all that it has started in its process group. Raises Interrupted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What came of a notice at one address. ``to``: as it may be shown; ``why`` it was not sent, empty: it was."""
+
+    to: str
+    why: str = ""
+
+
+class Notifier(Protocol):
+    """Tells people of a run that is over."""
+
+    def send(self, notice: Notice, *, until: Instant) -> Sequence[Delivery]:
+        """Send it to all at once, and give up at ``until``. Raises nothing: what went wrong is in the deliveries."""
 
 
 class Metrics(Protocol):
@@ -208,3 +300,9 @@ class Metrics(Protocol):
 
     def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
         """All counters of the pods in the snapshot. Never raises for a pod that cannot be read: that is a gap."""
+
+    def foresee(self, snapshot: Snapshot, *, until: Instant) -> Sequence[Finding]:
+        """What will stay unproven because it cannot be counted, as far as it can be known before the first write.
+
+        Warnings and notes only; nothing is refused for it, and nothing raised.
+        """

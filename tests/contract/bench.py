@@ -12,12 +12,12 @@ from itertools import count
 from typing import TYPE_CHECKING, Protocol
 
 from bluegreen.domain.errors import DeadlineExceeded
-from bluegreen.domain.health import Ready, judge
+from bluegreen.domain.health import Progressing, Ready, judge
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.routing import Active, Move, active
 from bluegreen.domain.stack import Instant, Slot, after
-from bluegreen.ports import Purpose
+from bluegreen.ports import Purpose, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,6 +62,22 @@ class Bench(Protocol):
     @property
     def evicts(self) -> bool:
         """Whether disruption budgets are written, so that ``protect`` is a write."""
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether a route can have a second slot, for when the first has nobody to answer."""
+
+    @property
+    def counts_users(self) -> bool:
+        """Whether the data plane itself counts what it sends to each slot."""
+
+    @property
+    def knows_images(self) -> bool:
+        """Whether it can be known before a stage that an image is missing."""
+
+    @property
+    def reaches_entry(self) -> bool:
+        """Whether the address that users call can be asked from where the commands run."""
 
     def platform(self) -> Platform:
         """A new session, as another process has it."""
@@ -116,7 +132,7 @@ def look(bench: Bench) -> Snapshot:
 
 def home(bench: Bench) -> Slot:
     """The slot that users are on."""
-    found = active(look(bench))
+    found = active(look(bench).routes)
     assert isinstance(found, Active), f"the bench has left the stack split: {found}"
     return found.slot
 
@@ -173,11 +189,18 @@ def stamp(bench: Bench) -> None:
     platform.route(moves(live, home(bench), order=bench.stack.names), grip=grip(bench), until=limit(bench))
 
 
-def wait(bench: Bench, platform: Platform, done: Callable[[Snapshot], bool], *, what: str) -> Snapshot:
+def wait(
+    bench: Bench,
+    platform: Platform,
+    done: Callable[[Snapshot], bool],
+    *,
+    what: str,
+    again: Callable[[], Instant | None] = never,
+) -> Snapshot:
     """Watch until it is so; fail with what was waited for when it never is."""
     last: Snapshot | None = None
     try:
-        for last in platform.changes(until=limit(bench)):
+        for last in platform.changes(until=limit(bench), again=again):
             if done(last):
                 return last
     except DeadlineExceeded as error:
@@ -196,7 +219,12 @@ def stage_good(bench: Bench, slot: Slot) -> SlotSpec:
 def wait_ready(bench: Bench, wanted: SlotSpec) -> Snapshot:
     """Wait until the slot is what the spec says."""
 
-    def ready(live: Snapshot) -> bool:
-        return isinstance(judge(live, wanted.slot, revision=wanted.revision), Ready)
+    due: Instant | None = None
 
-    return wait(bench, bench.platform(), ready, what=f"{wanted.slot} ready")
+    def ready(live: Snapshot) -> bool:
+        nonlocal due
+        verdict = judge(live, wanted.slot, revision=wanted.revision)
+        due = verdict.again if isinstance(verdict, Progressing) else None
+        return isinstance(verdict, Ready)
+
+    return wait(bench, bench.platform(), ready, what=f"{wanted.slot} ready", again=lambda: due)

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.stack import Seconds, Stack
-    from bluegreen.ports import Purpose
+    from bluegreen.ports import Metrics, Purpose
     from bluegreen.testing import FakeClock, FakeJournal, FakePlatform
 
 BEHAVIOURS = {
+    Make.GOOD: Behaviour(
+        answer='{"ok": true, "n": 3, "list": ["a"]}', headers=(("X-Told", "yes"),), answer_after=0.002
+    ),
     Make.CANNOT_START: Behaviour(crash_after=0.1, ready_after=1.0),
     Make.NEVER_READY: Behaviour(never_ready=True),
     Make.MISSING: Behaviour(missing=True),
@@ -29,10 +32,15 @@ class FakeBench:
     """A bench in memory and virtual time."""
 
     evicts = True
+    falls_back = True
+    counts_users = True
+    knows_images = True
+    reaches_entry = True
 
-    def __init__(self) -> None:
-        """Users are on blue."""
+    def __init__(self, *, lasts: Seconds | None = None) -> None:
+        """Users are on blue. ``lasts``: how long a dead holder's lock is held."""
         self.rehearsal = Rehearsal(rate=0.0)
+        self.rehearsal.lock_state.lasts = lasts
         self.rehearsal.platform.behaviours.update({str(make): how for make, how in BEHAVIOURS.items()})
         self._journals: list[FakeJournal] = []
 
@@ -55,7 +63,7 @@ class FakeBench:
         self._journals.append(self.rehearsal.journal.session())
         return self._journals[-1]
 
-    def metrics(self) -> FakePlatform:
+    def metrics(self) -> Metrics:
         return self.rehearsal.platform.session()
 
     def image(self, service: str, make: Make) -> ImageReference:
@@ -84,3 +92,19 @@ class FakeBench:
         yield
         for journal in self._journals:
             journal.full_after = None
+
+
+class ScrapedBench(FakeBench):
+    """The same, its counters read from a Prometheus server that scrapes each second; its data plane counts nothing."""
+
+    counts_users = False
+
+    def __init__(self) -> None:
+        """Scraped for a while already."""
+        super().__init__()
+        self.rehearsal.platform.plane_counts = False
+        self.rehearsal.scraped_by(interval=1.0)
+        self.clock.wait(until=after(self.clock.now(), 3.0))
+
+    def metrics(self) -> Metrics:
+        return self.rehearsal.tools().metrics

@@ -54,6 +54,10 @@ class LocalBench:
     """A bench of one state folder. Sessions are closed by the thread that opened them."""
 
     evicts = False
+    falls_back = True
+    counts_users = True
+    knows_images = True
+    reaches_entry = True
 
     def __init__(self, running: Local) -> None:
         """Users are on blue."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.contract.bench import Make, look, moves, new_run
 
+from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import JournalError
-from bluegreen.domain.health import Cause
 from bluegreen.domain.judgement import Finding, Judgement
 from bluegreen.domain.judgement import Outcome as Verdict
 from bluegreen.domain.plan import Options, make_plan
@@ -77,6 +77,16 @@ def test_entries_of_every_kind_come_back_in_order_to_another_process(bench: Benc
     assert list(journal.entries(run)) == written
 
 
+def test_entries_that_are_recorded_together_come_back_one_by_one(bench: Bench) -> None:
+    run = new_run()
+    written = whole(bench, run)
+    journal = bench.journal()
+    journal.record(*written[:2])
+    journal.record(written[2])
+    journal.record(*written[3:])
+    assert list(bench.journal().entries(run)) == written
+
+
 def test_the_order_is_that_of_writing_and_not_that_of_clocks(bench: Bench) -> None:
     run, journal = new_run(), bench.journal()
     written = [entry(run, Staging(slot=GREEN), at=at) for at in (5.0, 1.0, 3.0, 3.0)]
@@ -123,6 +133,8 @@ def test_what_cannot_be_made_durable_is_an_error_and_is_not_kept(bench: Bench) -
     with bench.no_room():
         with pytest.raises(JournalError) as caught:
             journal.record(lost)
+        with pytest.raises(JournalError):
+            journal.record(lost, last)
         assert "\n" not in str(caught.value)
         assert caught.value.mend
         assert list(bench.journal().entries(run)) == [first]

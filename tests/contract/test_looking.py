@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,10 +23,11 @@ from tests.contract.bench import (
     wait_ready,
 )
 
+from bluegreen.domain.cause import Cause
+from bluegreen.domain.dating import dated
 from bluegreen.domain.errors import DeadlineExceeded, Interrupted, LostLock
-from bluegreen.domain.health import Cause
 from bluegreen.domain.plan import Options, make_plan
-from bluegreen.domain.stack import Slot
+from bluegreen.domain.stack import Instant, Slot, after
 from bluegreen.ports import Severity
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 
 
 def content(snapshot: Snapshot) -> object:
-    """All but the instant."""
-    return snapshot.routes, snapshot.workloads
+    """All but the instant and the dates, which are when each watch saw it first."""
+    undated = dated(dataclasses.replace(snapshot, at=Instant(0.0)), before=None)
+    return undated.routes, undated.workloads
 
 
 def test_a_snapshot_is_whole(bench: Bench) -> None:
@@ -85,6 +87,29 @@ def test_a_snapshot_cannot_be_changed(bench: Bench) -> None:
             setattr(value, field, None)
 
 
+def test_routes_alone_are_those_of_the_snapshot(bench: Bench) -> None:
+    stamp(bench)
+    routes = bench.platform().routes(until=limit(bench))
+    assert list(routes) == [dataclasses.replace(route, endpoints=()) for route in look(bench).routes]
+
+
+def test_what_answers_in_a_slot_is_known_without_a_snapshot(bench: Bench) -> None:
+    slot = home(bench)
+    for asked in Slot:
+        answers = bench.platform().answering(asked, until=limit(bench))
+        assert answers == {work.service for work in look(bench).slot_workloads(asked) if work.answers}
+    assert bench.platform().answering(slot, until=limit(bench)) == set(bench.stack.names)
+
+
+def test_nothing_answers_in_a_slot_that_was_ended(bench: Bench) -> None:
+    slot, platform = home(bench).other, bench.platform()
+    stage_good(bench, slot)
+    assert bench.platform().answering(slot, until=limit(bench)) == set(bench.stack.names)
+    platform.end(slot, order=bench.stack.end_order, grip=grip(bench), until=limit(bench))
+    assert platform.answering(slot, until=limit(bench)) == frozenset()
+    assert bench.platform().answering(slot, until=limit(bench)) == frozenset()
+
+
 # The watch.
 
 
@@ -111,7 +136,8 @@ def test_a_watch_misses_nothing_that_happened_while_it_was_not_asked(bench: Benc
     first = next(watch)
     stamp(bench)
     start = bench.clock.now()
-    assert next(watch).routes[-1].version != first.routes[-1].version
+    seen = takewhile(lambda live: live.routes[-1].version == first.routes[-1].version, watch)
+    assert len(list(seen)) < len(bench.stack.names)  # between two writes there may be a look
     assert bench.clock.now() - start < SOON
 
 
@@ -125,6 +151,28 @@ def test_a_watch_never_yields_the_same_twice_in_a_row(bench: Bench) -> None:
     assert len(seen) > 1
     assert all(content(one) != content(other) for one, other in pairwise(seen))
     assert all(one.at <= other.at for one, other in pairwise(seen))
+
+
+def test_a_watch_yields_again_when_its_reader_has_to_look_again(bench: Bench) -> None:
+    due: Instant | None = None
+    watch = bench.platform().changes(until=limit(bench), again=lambda: due)
+    first = next(watch)
+    due = after(bench.clock.now(), 1.0)
+    second = next(watch)
+    assert due <= second.at < due + SOON
+    assert content(second) == content(first)
+
+
+def test_a_watch_dates_what_it_sees_by_when_it_saw_it_first(bench: Bench) -> None:
+    platform = bench.platform()
+    watch = platform.changes(until=limit(bench))
+    first = next(watch)
+    bench.later(0.5, lambda: stamp(bench))
+    last = next(watch)
+    dates = [pod.since for work in last.workloads for pod in work.pods]
+    assert dates
+    assert dates == [pod.since for work in first.workloads for pod in work.pods] == [first.at] * len(dates)
+    assert all(pod.since is None for work in look(bench).workloads for pod in work.pods)
 
 
 def test_a_watch_ends_at_its_deadline_and_never_just_ends(bench: Bench) -> None:
@@ -189,7 +237,9 @@ def plan(bench: Bench, make: Make) -> Plan:
 CAUSE = Cause(service="", slot=Slot.BLUE, reason="crash loop")
 
 
-@pytest.mark.parametrize("call", ["snapshot", "changes", "preflight", "diagnose", "stage", "route", "end"])
+@pytest.mark.parametrize(
+    "call", ["snapshot", "routes", "answering", "changes", "preflight", "examine", "diagnose", "stage", "route", "end"]
+)
 def test_a_call_whose_deadline_has_passed_says_so_and_does_nothing(bench: Bench, call: str) -> None:
     platform, slot, held = bench.platform(), home(bench).other, grip(bench)
     wanted, planned, before = spec(bench, slot), plan(bench, Make.GOOD), look(bench)
@@ -197,8 +247,11 @@ def test_a_call_whose_deadline_has_passed_says_so_and_does_nothing(bench: Bench,
     past = limit(bench, -0.001)
     calls: dict[str, Callable[[], object]] = {
         "snapshot": lambda: platform.snapshot(until=past),
+        "routes": lambda: platform.routes(until=past),
+        "answering": lambda: platform.answering(slot, until=past),
         "changes": lambda: next(platform.changes(until=past)),
         "preflight": lambda: platform.preflight(planned, until=past),
+        "examine": lambda: platform.examine(until=past),
         "diagnose": lambda: platform.diagnose(CAUSE, until=past),
         "stage": lambda: platform.stage(wanted, grip=held, until=past),
         "route": lambda: platform.route(sent, grip=held, until=past),
@@ -220,13 +273,22 @@ def test_nothing_speaks_against_good_images(bench: Bench) -> None:
     assert [finding for finding in found if finding.severity is Severity.REFUSE] == []
 
 
-def test_missing_images_are_refused_before_anything_is_written(bench: Bench) -> None:
+def test_an_examination_changes_nothing_and_of_a_stack_that_serves_it_refuses_nothing(bench: Bench) -> None:
+    before = look(bench)
+    found = bench.platform().examine(until=limit(bench))
+    assert [finding for finding in found if finding.severity is Severity.REFUSE] == []
+    assert all(finding.rule and finding.why for finding in found)
+    assert content(look(bench)) == content(before)
+
+
+def test_missing_images_are_refused_before_anything_is_written_where_that_can_be_known(bench: Bench) -> None:
     before = look(bench)
     found = bench.platform().preflight(plan(bench, Make.MISSING), until=limit(bench))
     refused = [finding for finding in found if finding.severity is Severity.REFUSE]
-    for name in bench.stack.names:
-        image = str(bench.image(name, Make.MISSING))
+    missing = [str(bench.image(name, Make.MISSING)) for name in bench.stack.names if bench.knows_images]
+    for image in missing:
         assert any(image in finding.text for finding in refused), f"{image} in {refused}"
+    assert len(refused) == len(missing)
     assert all(finding.mend for finding in refused)
     assert content(look(bench)) == content(before)
 

@@ -51,7 +51,11 @@ class RecordingClock(FakeClock):
     def skip(self, seconds: float) -> None:
         """Let time go by without anybody waiting."""
         with self._lock:
-            super().wait(until=Instant(self.now() + seconds))
+            try:
+                super().wait(until=Instant(self.now() + seconds))
+            except Interrupted:
+                if not self._stopped.is_set():  # else it is over for whoever waits, not for time
+                    raise
 
     def raise_if_interrupted(self) -> None:
         if self._stopped.is_set():

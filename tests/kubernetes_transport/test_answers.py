@@ -12,12 +12,14 @@ from tests.kubernetes_transport.server import (
     Step,
     chunk,
     half_close,
+    hang_up,
     head,
     listing,
     page,
     raw,
     refuse,
     reply,
+    status_body,
     thing,
     trickle,
 )
@@ -25,7 +27,7 @@ from tests.kubernetes_transport.server import (
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError
 from bluegreen.domain.stack import Instant
 from bluegreen.platforms.kubernetes import transport
-from bluegreen.platforms.kubernetes.errors import MissingRight, NotKubernetes, Refused
+from bluegreen.platforms.kubernetes.errors import MissingRight, NotFound, NotKubernetes, Refused, Unreachable
 from bluegreen.platforms.kubernetes.resources import PODS, pod_path
 from bluegreen.platforms.kubernetes.transport import NotReached, PodAnswer
 from bluegreen.platforms.kubernetes.wire import Deadline, Wire
@@ -114,6 +116,27 @@ def test_a_log_is_cut_where_it_gets_long_and_survives_what_is_no_text(clock: Rec
     assert server.heard[1].query == {"tailLines": "5"}
 
 
+def test_metadata_alone_is_asked_for_and_listed(clock: RecordingClock) -> None:
+    with serving(clock, reply(listing(5, thing("a", 1)))) as (server, api):
+        found = api.list_metadata(PODS.all("alfred"), until=LIMIT, labels="app=a")
+    assert found.items == (thing("a", 1),)
+    assert server.heard[0].header("Accept") == "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    assert server.heard[0].query == {"labelSelector": "app=a"}
+
+
+def test_what_the_server_remembers_is_asked_for_as_that(clock: RecordingClock) -> None:
+    answer = reply(listing(5, thing("a", 1)))
+    with serving(clock, answer, answer, answer) as (server, api):
+        api.list(PODS.all("alfred"), until=LIMIT, at_least="0")
+        api.list_metadata(PODS.all("alfred"), until=LIMIT, at_least="0")
+        api.list(PODS.all("alfred"), until=LIMIT)
+    assert [heard.query for heard in server.heard] == [
+        {"resourceVersion": "0", "resourceVersionMatch": "NotOlderThan"},
+        {"resourceVersion": "0", "resourceVersionMatch": "NotOlderThan"},
+        {},
+    ]
+
+
 @pytest.mark.parametrize("items", [None, []])
 def test_an_empty_list_is_empty_however_it_is_written(items: object, clock: RecordingClock) -> None:
     answer = reply(listing(5) | {"items": items})
@@ -166,7 +189,7 @@ HEALTH = pod_path("alfred", "a-1", port=8000, path="/health?full=1")
 
 @pytest.mark.parametrize("status", [200, 404, 429, 500, 503])
 def test_what_a_pod_answers_is_handed_on_and_not_repeated(status: int, clock: RecordingClock) -> None:
-    script = page(status, "busy", kind="text/plain", X_Slot="blue")
+    script = page(status, "busy", kind="text/plain", X_Slot="blue", Audit_Id="1")
     with serving(clock, script) as (server, api):
         answer = api.pod(HEALTH, until=LIMIT)
     assert isinstance(answer, PodAnswer)
@@ -178,11 +201,18 @@ def test_what_a_pod_answers_is_handed_on_and_not_repeated(status: int, clock: Re
 @pytest.mark.parametrize(
     ("refusal", "kind"),
     [
-        (refuse(503, "ServiceUnavailable", "error trying to reach service: dial tcp 10.0.0.1:8000: refused"), Refused),
-        (refuse(403, "Forbidden", 'User "ci" cannot get resource "pods/proxy" in API group ""'), MissingRight),
-        (refuse(404, "NotFound", 'pods "a-1" not found'), PlatformError),
+        (refuse(503, "ServiceUnavailable", "error trying to reach service: EOF", Audit_Id="1"), Refused),
+        (refuse(400, "BadRequest", "address not allowed", Audit_Id="1"), Refused),
+        (
+            refuse(403, "Forbidden", 'User "ci" cannot get resource "pods/proxy" in API group ""', Audit_Id="1"),
+            MissingRight,
+        ),
+        (refuse(404, "NotFound", 'pods "a-1" not found', Audit_Id="1"), NotFound),
+        (page(502, "<h1>Bad Gateway</h1>"), Unreachable),
+        (page(504, "", kind="text/plain"), Unreachable),
+        (page(403, "<h1>Who are you?</h1>"), NotKubernetes),
     ],
-    ids=["503", "403", "404"],
+    ids=["503", "400", "403", "404", "502 of a gateway", "504 of a gateway", "403 of a gateway"],
 )
 def test_the_api_servers_own_refusal_is_no_answer_of_the_pod(
     refusal: Step, kind: type[PlatformError], clock: RecordingClock
@@ -201,8 +231,40 @@ def test_the_api_servers_own_429_is_waited_for(clock: RecordingClock) -> None:
     assert clock.waits == [1.0]
 
 
-def test_a_status_of_another_api_is_an_answer_of_the_pod(clock: RecordingClock) -> None:
-    body = {"kind": "Status", "state": "fine"}
-    with serving(clock, reply(body, status=503)) as (_server, api):
+@pytest.mark.parametrize(
+    "alike",
+    [
+        reply({"kind": "Status", "state": "fine"}, status=503, Audit_Id="1"),
+        page(503, json.dumps(status_body(503)), kind="text/plain", Audit_Id="1"),
+        reply(status_body(503), status=500, Audit_Id="1"),
+        reply(status_body(503), status=200, Audit_Id="1"),
+    ],
+    ids=["of another API", "as text", "of another code", "of an answer that is good"],
+)
+def test_what_only_looks_like_a_refusal_is_an_answer_of_the_pod(alike: Step, clock: RecordingClock) -> None:
+    with serving(clock, alike) as (_server, api):
         answer = api.pod(HEALTH, until=LIMIT)
     assert isinstance(answer, PodAnswer)
+
+
+def test_an_answer_of_the_pod_that_is_cut_off_is_told_at_once(clock: RecordingClock) -> None:
+    """The API server passes on what there is, then closes."""
+    with serving(clock, CUT["half a length"]) as (server, api):
+        answer = api.pod(HEALTH, until=LIMIT)
+    assert isinstance(answer, NotReached)
+    assert str(answer.error) == "get pods/proxy a-1:8000 in alfred: the answer was cut off"
+    assert len(server.heard) == 1
+
+
+def test_one_that_is_cut_off_before_its_head_was_passed_on_is_told_at_the_second_try(clock: RecordingClock) -> None:
+    """As measured: of a small answer that is cut off the API server passes on nothing, and closes."""
+    with serving(clock, hang_up, hang_up) as (server, api):
+        answer = api.pod(HEALTH, until=LIMIT)
+    assert isinstance(answer, NotReached)
+    assert str(answer.error) == "get pods/proxy a-1:8000 in alfred: the server closed the connection"
+    assert len(server.heard) == 2
+
+
+def test_an_api_server_that_starts_anew_is_asked_again(clock: RecordingClock) -> None:
+    with serving(clock, hang_up, page(200, "ok")) as (_, api):
+        assert isinstance(api.pod(HEALTH, until=LIMIT), PodAnswer)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bluegreen.platforms.kubernetes import objects
 from bluegreen.platforms.kubernetes.errors import NotKubernetes
@@ -219,3 +222,14 @@ def test_numbers_are_numbers_and_flags_are_flags() -> None:
         Node(1).flag()
     assert not Node(None)
     assert Node(0)
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 12, 31)))  # noqa: DTZ001 - told as UTC
+def test_a_moment_is_that_of_the_standard_library(when: datetime) -> None:
+    text = when.isoformat() + "Z"
+    assert objects.moment(text) == pytest.approx(datetime.fromisoformat(text).timestamp(), abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["", "today", "2025-13-01T00:00:00Z", "2025-01-01", "2025-01-01T25:00:00Z"])
+def test_what_is_no_moment_is_none(text: str) -> None:
+    assert objects.moment(text) == 0.0

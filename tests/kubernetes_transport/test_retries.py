@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes_transport.kit import PACE, RecordingClock, api_at, serving, wait_until
+from tests.kubernetes_transport.kit import PACE, RecordingClock, api_at, cluster_at, serving, wait_until
 from tests.kubernetes_transport.server import (
+    ScriptedServer,
     Step,
     hang_up,
     last,
@@ -52,6 +54,7 @@ DOWN = refuse(503, "ServiceUnavailable", "the server is currently unable to hand
 READS: dict[str, Callable[[Api], object]] = {
     "get": lambda api: api.get(SERVICE, until=LIMIT),
     "list": lambda api: api.list(SERVICES.all("alfred"), until=LIMIT),
+    "list of metadata": lambda api: api.list_metadata(SERVICES.all("alfred"), until=LIMIT),
     "text": lambda api: api.text(f"{SERVICE}/log", until=LIMIT),
 }
 VERSIONED = {"metadata": {"resourceVersion": "7"}, "spec": {}}
@@ -140,6 +143,25 @@ def test_the_callers_limit_comes_before_the_outage_limit(clock: RecordingClock) 
     with api_at(port, clock=clock) as api, pytest.raises(DeadlineExceeded, match="Connection refused"):
         api.get(SERVICE, until=Instant(1.0))
     assert clock.now() <= 1.0
+
+
+def test_who_has_never_answered_is_not_waited_for_as_long_as_who_has(clock: RecordingClock) -> None:
+    """A run outlives an outage of a minute; a wrong address is told at once."""
+    patient = replace(PACE, outage=40.0)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with Api(cluster_at(port), clock=clock, pace=patient) as api, pytest.raises(Unreachable, match="refused"):
+        api.get(SERVICE, until=Instant(60.0))
+    assert clock.now() <= patient.stranger
+
+    met = RecordingClock()
+    with (
+        ScriptedServer(GOOD, *[reset] * 8, GOOD) as server,
+        Api(cluster_at(server.port), clock=met, pace=patient) as api,
+    ):
+        api.get(SERVICE, until=Instant(60.0))
+        api.get(SERVICE, until=Instant(60.0))
+    assert met.now() > patient.stranger
 
 
 def test_a_limit_that_is_over_sends_nothing(clock: RecordingClock) -> None:

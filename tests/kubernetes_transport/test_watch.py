@@ -47,7 +47,8 @@ from bluegreen.domain.stack import Instant
 from bluegreen.platforms.kubernetes.errors import MissingRight, NotKubernetes, Silent, Unreachable
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.resources import PODS
-from bluegreen.platforms.kubernetes.watch import Changed, Inbox, Patience, Reflector, ThreadClock, Troubled
+from bluegreen.platforms.kubernetes.threadclock import ThreadClock
+from bluegreen.platforms.kubernetes.watch import Changed, Inbox, Patience, Reflector, Troubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,16 +5,21 @@ exact moments that no real platform would repeat.
 """
 
 from bluegreen.testing.clock import FakeClock
+from bluegreen.testing.commands import Ending, FakeCommands
 from bluegreen.testing.platform import Behaviour, FakePlatform, Fault
+from bluegreen.testing.prometheus import FakePrometheus
 from bluegreen.testing.rehearsal import Rehearsal, example_stack
 from bluegreen.testing.store import FakeJournal, FakeLock, LockState
 
 __all__ = [
     "Behaviour",
+    "Ending",
     "FakeClock",
+    "FakeCommands",
     "FakeJournal",
     "FakeLock",
     "FakePlatform",
+    "FakePrometheus",
     "Fault",
     "LockState",
     "Rehearsal",

@@ -7,13 +7,15 @@ fake and the real platform to it.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.checks import Answer
+from bluegreen.domain.checks import fault as fault_of
+from bluegreen.domain.dating import dated
 from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError
 from bluegreen.domain.plan import WorkloadSpec
-from bluegreen.domain.reading import Arrivals, Gap, Histogram, PodCounters, Reading, Timing
+from bluegreen.domain.reading import Arrivals, Gap, Histogram, Part, PodCounters, Reading, Timing
 from bluegreen.domain.routing import Conflict, Move, Moved, RouteResult, Unknown
 from bluegreen.domain.snapshot import (
     Container,
@@ -26,15 +28,17 @@ from bluegreen.domain.snapshot import (
     Terminated,
     Waiting,
     Wanted,
+    Windows,
     Workload,
 )
 from bluegreen.domain.stack import Instant, Seconds, Slot, Stack, after
-from bluegreen.ports import CheckResult, Diagnosis, EndedSlot, Finding, Severity, Through
+from bluegreen.domain.values import dataclass, field, replace
+from bluegreen.ports import CheckResult, Diagnosis, EndedSlot, Finding, Severity, Through, never
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bluegreen.domain.health import Cause
+    from bluegreen.domain.cause import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Plan, SlotSpec
     from bluegreen.ports import Check, Cover, Grip
@@ -56,9 +60,13 @@ class Behaviour:
     """As a program that needs so long until its readiness path answers 200."""
     never_ready: bool = False
     """As ``never-ready``: it runs, its readiness path answers 503, and it is not started anew for that."""
+    unplaced: str = ""
+    """No node takes its pods, with this message. As a Deployment whose node selector fits no node."""
     crash_after: Seconds | None = None
     """Each life ends after so many seconds, with ``exit_code``; then a pause, then the next. As ``cannot-start`` and
     ``crash-after``, under supervisord or a kubelet alike: waiting, ``CrashLoopBackOff``, the last end beside it."""
+    crashes: int | None = None
+    """How many lives end so, before one that goes on; None: all. As a program that fails once at its start."""
     exit_code: int = 7
     missing: bool = False
     """There is no such image, told before anything is written. As a folder of images that does not hold it; a registry
@@ -69,6 +77,24 @@ class Behaviour:
     """Share of requests that take a second. As ``slow=MS`` and ``tail=MS``."""
     checks_pass: bool = True
     """False: 503 for every check. As Envoy answers with status 503, flag UH, for a slot without a ready pod."""
+    bad_answers: int = 0
+    """So many checks of each pod and address are answered 503 before they are good, as by a program that still warms
+    up behind a readiness path that answers."""
+    answer: str = ""
+    """The body of its answers; a POST is answered with what it sent."""
+    headers: tuple[tuple[str, str], ...] = ()
+    answer_after: Seconds = 0.0
+    """How long an answer takes."""
+    bad_after: Seconds | None = None
+    """Checks are answered 503 from that age on. As ``error-page-after``, whose checks find no content."""
+    post_errors: float = 0.0
+    """Share of POST answers that are 500; ``FakePlatform.post_share`` says how many those are. As ``post-errors``."""
+    deaf: bool = False
+    """Checks and probes are answered, and nothing that users ask: as a version that hangs at its first real work."""
+    counters_last: Seconds | None = None
+    """Its counters begin again from nothing each so many seconds. As ``counters-reset``, by requests."""
+    metrics_until: Seconds | None = None
+    """Its metrics page has no such counter any more from that age on. As ``metrics-gone``, by requests."""
     no_metrics: bool = False
     """As a service that serves no metrics page, or another counter: the real scrape of it is a gap with its reason."""
 
@@ -141,12 +167,28 @@ class FakePlatform:
         self.calls: list[str] = []
         self.entry_answers = True
         """False: the entry address is not reachable from here, as a ClusterIP is not from a CI runner."""
+        self.plane_counts = True
+        """False: the data plane does not count requests, as a Kubernetes Service does not."""
+        self.watch_is_late = False
+        """True: the first snapshot of a watch after a write to a route is from before it, as that of an API server's
+        watch may be under load."""
+        self.post_share = 0.0
+        """How many of users' requests are POST; 0: the counters do not tell methods apart."""
+        self.no_preview: set[str] = set()
+        """Services whose slots have no address of their own, as a Kubernetes Service may have none for each slot."""
+        self.missing_right = ""
+        """What checks of pods need and the account lacks; empty: it has all rights."""
         self.settings: dict[str, Template] = {}
         self.builds: dict[str, int] = {}
         """By tag: which build it names now; pods that were staged earlier run the build of their time (a moved tag)."""
         self._lock = lock
+        self._seen: Snapshot | None = None
+        self._old_routes: tuple[Route, ...] = ()
+        """From before the last writes, until a late watch has shown them."""
         self._grip: Grip | None = None
         self._writes = count(1)
+        self._asked: dict[tuple[str, str], int] = {}
+        """How often each place was asked each check."""
         self._traffic = _Traffic(rate=rate)
         self._routes = {name: Route(service=name, slot=Slot.BLUE, version="0") for name in stack.names}
         self._staged: dict[tuple[str, Slot], _Staged] = {}
@@ -196,27 +238,46 @@ class FakePlatform:
             if self._behaviour(spec.image).missing
         ]
 
+    def examine(self, *, until: Instant) -> Sequence[Finding]:
+        """Nothing speaks against a release here."""
+        self._call("examine", until)
+        return ()
+
     def snapshot(self, *, until: Instant) -> Snapshot:
         """The stack now."""
         self._call("snapshot", until)
         return self._snapshot()
 
-    def changes(self, *, until: Instant) -> Iterator[Snapshot]:
-        """The stack now, and at each change: of a pod, or by anybody else."""
+    def routes(self, *, until: Instant) -> Sequence[Route]:
+        """The snapshot's."""
+        self._call("routes", until)
+        return tuple(self._routes.values())
+
+    def answering(self, slot: Slot, *, until: Instant) -> frozenset[str]:
+        """As the snapshot has it."""
+        self._call("answering", until)
+        return frozenset(work.service for work in self._snapshot().slot_workloads(slot) if work.answers)
+
+    def changes(self, *, until: Instant, again: Callable[[], Instant | None] = never) -> Iterator[Snapshot]:
+        """The stack now, and at each change: of a pod, or by anybody else; and when its reader wants to look again."""
         self._call("changes", until)
+        if self.watch_is_late and self._old_routes:
+            old, self._old_routes = self._old_routes, ()
+            yield replace(self._checked_snapshot(), routes=old)
         last: Snapshot | None = None
         while True:
-            now = self._checked_snapshot()
-            if last is None or (now.routes, now.workloads) != (last.routes, last.workloads):
+            now = self._seen = dated(self._checked_snapshot(), before=self._seen)
+            due = again()
+            if last is None or now.differs(last) or (due is not None and due <= now.at):
                 last = now
                 yield now
             else:
-                self._wait_change(until)
+                self._wait_change(until, due)
 
-    def _wait_change(self, until: Instant) -> None:
-        """Go to the next instant at which something may change. Raises what ends a watch."""
-        due = self._next_change()
-        self.clock.wait(until=until if due is None else min(due, until))
+    def _wait_change(self, until: Instant, due: Instant | None) -> None:
+        """Go to the next instant at which something may change, or that is due. Raises what ends a watch."""
+        dues = [each for each in (self._next_change(), due) if each is not None]
+        self.clock.wait(until=min([*dues, until]))
         if self.clock.now() >= until:
             self._check_grip()
             raise DeadlineExceeded("nothing more changed until the deadline")
@@ -240,6 +301,7 @@ class FakePlatform:
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """Compare and swap, in order, until one fails."""
         self._in_time("route", until)
+        self._old_routes = tuple(self._routes.values())
         results: list[RouteResult] = []
         for move in moves:
             try:
@@ -276,7 +338,14 @@ class FakePlatform:
             changed_by="bluegreen",
         )
 
-    def protect(self, cover: Cover, *, grip: Grip, until: Instant) -> None:
+    def protect(
+        self,
+        cover: Cover,
+        *,
+        grip: Grip,
+        until: Instant,
+        routes: Sequence[Route] | None = None,  # noqa: ARG002 - the budgets are not looked at
+    ) -> None:
         """Remember what was asked for."""
         with _Around(self, "protect", until, grip):
             self.covers.append(cover)
@@ -287,30 +356,48 @@ class FakePlatform:
         return tuple(result for check in checks for result in self._check_one(check))
 
     def _check_one(self, check: Check) -> Sequence[CheckResult]:
+        if self.missing_right and check.through is not Through.ENTRY:
+            return [replace(_not_reached(check, "the account may not"), missing_right=self.missing_right)]
         if check.through is Through.PODS:
             pods = self._pods(check.check.service, check.slot)
             return [self._ask_pod(check, pod) for pod in pods] or [_not_reached(check, "it has no replica")]
+        if check.through is Through.PREVIEW and check.check.service in self.no_preview:
+            return [replace(_not_reached(check, "the slot has no address of its own"), absent=True)]
         if check.through is Through.PREVIEW:
             return [self._ask_address(check, check.slot)]
         if not self.entry_answers:
             return [_not_reached(check, "it has no address here")]
-        return [self._ask_address(check, self._routes[check.check.service].slot)]
+        slot = self._routes[check.check.service].slot
+        if slot is not None:
+            self._book(check.check.service, slot, 1.0)  # nobody can tell it from a user's
+        return [self._ask_address(check, slot)]
 
     def _ask_pod(self, check: Check, pod: Pod) -> CheckResult:
         """Directly; so nobody but the pod itself says which slot it is of."""
         if not _runs(pod):
             return _not_reached(check, f"{pod.name}: connection refused")
-        return _answer(check, status=self._status(pod.service, pod.slot), by=None)
+        return self._answered(check, pod.service, pod.slot, by=None, whom=pod.name)
 
     def _ask_address(self, check: Check, slot: Slot | None) -> CheckResult:
         """Through the data plane, which answers 503 by itself for a slot without a ready pod."""
         ready = slot is not None and any(pod.ready for pod in self._pods(check.check.service, slot))
         if slot is None or not ready:
-            return _answer(check, status=503, by=None)
-        return _answer(check, status=self._status(check.check.service, slot), by=slot)
+            nobody = Answer(status=503, headers=(), body="", took=0.0)
+            return _answer(check, nobody, by=None, whom=check.check.service)
+        return self._answered(check, check.check.service, slot, by=slot, whom=f"{check.check.service} in {slot}")
 
-    def _status(self, service: str, slot: Slot) -> int:
-        return 200 if self._behaviour(self._staged[service, slot].spec.image).checks_pass else 503
+    def _answered(self, check: Check, service: str, slot: Slot, *, by: Slot | None, whom: str) -> CheckResult:
+        """By the behaviour of the image; each check that a place gets is counted."""
+        how = self._behaviour(self._staged[service, slot].spec.image)
+        if how.answer_after > check.check.timeout:
+            return _not_reached(check, f"{whom}: no answer within {check.check.timeout:g} s")
+        before = self._asked.get((whom, check.check.name), 0)
+        self._asked[whom, check.check.name] = before + 1
+        age = self.clock.now() - self._staged[service, slot].at
+        good = how.checks_pass and before >= how.bad_answers and (how.bad_after is None or age < how.bad_after)
+        body = check.check.body if check.check.method == "POST" else how.answer
+        answer = Answer(status=200 if good else 503, headers=how.headers, body=body, took=how.answer_after)
+        return _answer(check, answer, by=by, whom=whom)
 
     def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
         """A log of one line."""
@@ -344,8 +431,14 @@ class FakePlatform:
             at=self.clock.now(),
             pods=tuple(self._counters(pod) for pod in pods if pod.name not in silent),
             gaps=tuple(Gap(pod=pod.name, slot=pod.slot, why=silent[pod.name]) for pod in pods if pod.name in silent),
-            arrivals=tuple(self._arrivals(name, slot) for name in self.stack.names for slot in Slot),
+            arrivals=tuple(self._arrivals(name, slot) for name in self.stack.names for slot in Slot)
+            if self.plane_counts
+            else (),
         )
+
+    def foresee(self, snapshot: Snapshot, *, until: Instant) -> Sequence[Finding]:  # noqa: ARG002 - the port's
+        """Nothing."""
+        return ()
 
     def _arrivals(self, service: str, slot: Slot) -> Arrivals:
         counted = self._traffic.counted
@@ -356,22 +449,48 @@ class FakePlatform:
         """Why the pod's metrics page cannot be read; empty: it can."""
         if not _runs(pod):
             return "GET /metrics failed: connection refused"
-        if self._behaviour(self._staged[pod.service, pod.slot].spec.image).no_metrics:
+        staged = self._staged[pod.service, pod.slot]
+        how = self._behaviour(staged.spec.image)
+        if how.no_metrics:
             return "GET /metrics answered 404"
+        if how.metrics_until is not None and self.clock.now() - staged.at >= how.metrics_until:
+            return "its metrics have no requests_total"
         return ""
 
     def _counters(self, pod: Pod) -> PodCounters:
         staged = self._staged[pod.service, pod.slot]
         how = self._behaviour(staged.spec.image)
-        mine = self._traffic.counted.get((pod.service, pod.slot, staged.revision), 0.0) / staged.spec.replicas
-        errors, slow = int(mine * how.errors), int(mine * how.slow)
-        buckets = ((100.0, int(mine) - slow), (150.0, int(mine) - slow), (float("inf"), int(mine)))
+        mine = self._counted(pod, staged, how)
+        slow = int(mine * how.slow)
+        buckets = ((100.0, mine - slow), (150.0, mine - slow), (float("inf"), mine))
+        parts = self._by_method(mine, how)
+        errors = sum(count for part in parts for status, count in part.answers if status == 500)
         return PodCounters(
             pod=pod.name,
             service=pod.service,
             slot=pod.slot,
-            answers=((200, int(mine) - errors), (500, errors)),
+            answers=((200, mine - errors), (500, errors)),
+            parts=parts if self.post_share else (),
             latency=Histogram(timing=Timing.OVERHEAD, buckets=buckets),
+        )
+
+    def _counted(self, pod: Pod, staged: _Staged, how: Behaviour) -> int:
+        """What the pod has counted since its counters began."""
+        if how.deaf:
+            return 0
+        mine = self._traffic.counted.get((pod.service, pod.slot, staged.revision), 0.0)
+        age = self.clock.now() - staged.at
+        if how.counters_last is not None and age >= how.counters_last:
+            mine = min(mine, age % how.counters_last * self._traffic.rate)
+        return int(mine / staged.spec.replicas)
+
+    def _by_method(self, mine: int, how: Behaviour) -> tuple[Part, ...]:
+        posts = int(mine * self.post_share)
+        bad_posts = int(posts * (1 - (1 - how.errors) * (1 - how.post_errors)))
+        bad_gets = int((mine - posts) * how.errors)
+        return (
+            Part(name="GET", answers=((200, mine - posts - bad_gets), (500, bad_gets))),
+            Part(name="POST", answers=((200, posts - bad_posts), (500, bad_posts))),
         )
 
     # The arithmetic.
@@ -438,21 +557,24 @@ class FakePlatform:
             pods=pods,
             reachable=0 if staged.leaving else sum(pod.ready for pod in pods),
             image_ids=frozenset({staged.bits} if pods else ()),
+            needs=tuple(need.service for need in self.stack.service(service).needs),
         )
 
     def _pods(self, service: str, slot: Slot) -> tuple[Pod, ...]:
         staged = self._staged[service, slot]
         if staged.ended:
             return ()
-        life = self._life(staged)
+        life, how = self._life(staged), self._behaviour(staged.spec.image)
+        windows = Windows.of(self.stack.service(service).probed)
         return tuple(
             Pod(
                 name=f"{service}-{slot}-{number}@{staged.revision}",
                 service=service,
                 slot=slot,
                 revision=staged.revision,
-                ready=life.ready,
-                containers=(life.container,),
+                ready=life.ready and not how.unplaced,
+                containers=() if how.unplaced else (replace(life.container, windows=windows),),
+                unplaced=how.unplaced,
             )
             for number in range(staged.spec.replicas)
         )
@@ -512,11 +634,11 @@ def _runs(pod: Pod) -> bool:
     return all(isinstance(container.state, Running) for container in pod.containers)
 
 
-def _answer(check: Check, *, status: int, by: Slot | None) -> CheckResult:
-    """An answer with this status, no body and no headers."""
-    wanted = check.check
-    passed = status == wanted.status and not wanted.contains and not wanted.headers
-    return CheckResult(check=check, passed=passed, detail=f"GET {wanted.path} answered {status}", answered_by=by)
+def _answer(check: Check, answer: Answer, *, by: Slot | None, whom: str) -> CheckResult:
+    """As the domain judges it."""
+    wrong = fault_of(check.check, answer)
+    detail = f"{whom}: {wrong or f'answered {answer.status}'}"
+    return CheckResult(check=check, passed=not wrong, detail=detail, answered_by=by)
 
 
 def _not_reached(check: Check, why: str) -> CheckResult:
@@ -532,6 +654,10 @@ def life_at(how: Behaviour, age: Seconds) -> _Life:
     ended = Terminated(exit_code=how.exit_code, message="its last words")
     last = ended if restarts else None
     start = round(age + TICK - within, 6)
+    if how.crashes is not None and restarts >= how.crashes:
+        begun = how.crashes * (how.crash_after + BACK_OFF)
+        life = _alive(how, round(age - begun, 6), restarts=how.crashes, last=ended)
+        return replace(life, next_change=begun + life.next_change if life.next_change is not None else None)
     if within < how.crash_after:
         life = _alive(how, within, restarts=restarts, last=last)
         change = min(life.next_change or how.crash_after, how.crash_after)

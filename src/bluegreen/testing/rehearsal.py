@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import Options
-from bluegreen.domain.stack import MetricNames, Need, Probe, Probes, Service, Slot, Stack
+from bluegreen.domain.stack import MetricNames, Need, Probe, Probes, Prometheus, Service, Slot, Stack
+from bluegreen.metrics.prometheus import PrometheusMetrics
 from bluegreen.pipeline.release import release
 from bluegreen.pipeline.rollback import rollback
 from bluegreen.pipeline.tools import Tools
 from bluegreen.testing.clock import FakeClock
+from bluegreen.testing.commands import FakeCommands
 from bluegreen.testing.platform import FakePlatform
+from bluegreen.testing.prometheus import FakePrometheus
 from bluegreen.testing.store import FakeJournal, FakeLock, LockState
 
 if TYPE_CHECKING:
     from bluegreen.domain.errors import ExitCode
     from bluegreen.domain.events import Event
     from bluegreen.domain.release import Run
+    from bluegreen.domain.stack import Seconds
+    from bluegreen.ports import Metrics
 
 
 def example_stack(*, metered: bool = True) -> Stack:
@@ -53,10 +58,19 @@ class Rehearsal:
         self.clock = FakeClock()
         self.lock_state = LockState()
         self.journal = FakeJournal()
+        self.commands = FakeCommands(self.clock)
         self.events: list[Event] = []
         self._ids = count(1)
+        self._metrics: Metrics | None = None
         images = [(service.name, self.image(service.name, "v1")) for service in self.stack.services]
         self.platform = FakePlatform(self.stack, clock=self.clock, lock=self.lock_state, images=images, rate=rate)
+
+    def scraped_by(self, *, interval: Seconds = 1.0) -> FakePrometheus:
+        """From now on the counters are read from a Prometheus server that scrapes so often."""
+        server = FakePrometheus(self.platform, clock=self.clock, interval=interval)
+        source = Prometheus(url=server.name, pod_label="pod")
+        self._metrics = PrometheusMetrics(self.stack, source, server, clock=self.clock)
+        return server
 
     def image(self, service: str, tag: str) -> ImageReference:
         """The service's image with this tag."""
@@ -70,7 +84,8 @@ class Rehearsal:
             platform=platform,
             lock=FakeLock(self.lock_state, clock=self.clock),
             journal=self.journal,
-            metrics=platform,
+            metrics=self._metrics or platform,
+            commands=self.commands,
             clock=self.clock,
             emit=self.events.append,
             new_id=lambda letters: f"{letters}-{next(self._ids)}",
@@ -91,8 +106,8 @@ class Rehearsal:
         return rollback(self.tools(who="bob"), to=to, cold=cold)
 
     def die(self) -> None:
-        """What the kernel does when a process is killed: its lock is free."""
-        self.lock_state.holder = None
+        """What is left of the lock when the process that holds it is killed."""
+        self.lock_state.die(now=self.clock.now())
 
     @property
     def routes(self) -> tuple[Slot | None, ...]:

@@ -5,19 +5,17 @@ It decides nothing about repeating. What it raises says whether the request had 
 
 from __future__ import annotations
 
-import http.client
 import ssl
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.values import dataclass, field
+from bluegreen.platforms.kubernetes.answer import Answer, NotHttp
 from bluegreen.platforms.kubernetes.errors import NotKubernetes
 from bluegreen.platforms.kubernetes.tls import context_of
 from bluegreen.platforms.kubernetes.wire import Wire
 
 if TYPE_CHECKING:
-    import socket
-
     from bluegreen.domain.stack import Seconds
     from bluegreen.platforms.kubernetes.cluster import Cluster, Identity, Proxy, Server
     from bluegreen.platforms.kubernetes.wire import Deadline, Limit
@@ -29,12 +27,15 @@ _USER_AGENT = "bluegreen"
 
 
 class Broken(Exception):
-    """The connection did not hold. ``sent``: the server may have got the whole request."""
+    """The connection did not hold. ``sent``: the server may have got the whole request; ``answered``: the head of an
+    answer had come.
+    """
 
-    def __init__(self, why: str, *, sent: bool) -> None:
+    def __init__(self, why: str, *, sent: bool, answered: bool = False) -> None:
         """``why``: for the screen; no part of a request or an answer."""
         super().__init__(why)
         self.sent = sent
+        self.answered = answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,7 @@ class Connection:
         if self._wire is not None:
             self._wire.limit = limit
 
-    def send(self, request: Request, identity: Identity, *, deadline: Deadline) -> http.client.HTTPResponse:
+    def send(self, request: Request, identity: Identity, *, deadline: Deadline) -> Answer:
         """Send it and read the answer's head. Raises Broken, NotKubernetes, UsageError, what the deadline raises."""
         try:
             wire = self._ready(identity, deadline)
@@ -83,14 +84,13 @@ class Connection:
         try:
             wire.limit = deadline
             wire.sendall(_head(request, self._cluster.server, identity))
-            return _answer(wire, request.method)
+            return _answer(wire)
         except OSError as error:
             self.close()
             raise Broken(_why(error), sent=True) from error
-        except http.client.HTTPException:
+        except NotHttp as error:
             self.close()
-            # From None: the fault quotes what it was sent.
-            raise Broken("the answer was cut off or is not HTTP", sent=True) from None
+            raise Broken("the answer was cut off or is not HTTP", sent=True) from error
         except BaseException:
             self.close()
             raise
@@ -165,21 +165,13 @@ def _lines(first: str, headers: list[tuple[str, str]]) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
 
-def _answer(wire: Wire, method: str) -> http.client.HTTPResponse:
-    response = http.client.HTTPResponse(cast("socket.socket", wire), method=method)
+def _answer(wire: Wire) -> Answer:
+    stream = wire.stream()
     try:
-        response.begin()
-        _refuse_half_a_head(wire)
+        return Answer(stream)
     except BaseException:
-        response.close()
+        stream.close()
         raise
-    return response
-
-
-def _refuse_half_a_head(wire: Wire) -> None:
-    """http.client takes the end of the stream for the end of the head, and believes what it has got."""
-    if wire.ended:
-        raise http.client.IncompleteRead(b"")
 
 
 def _tunnel(wire: Wire, server: Server, proxy: Proxy) -> None:
@@ -191,8 +183,8 @@ def _tunnel(wire: Wire, server: Server, proxy: Proxy) -> None:
         headers.append(("Proxy-Authorization", proxy.authorization))
     wire.sendall(_lines(f"CONNECT {place} HTTP/1.1", headers))
     try:
-        response = _answer(wire, "CONNECT")
-    except http.client.HTTPException:
+        response = _answer(wire)
+    except NotHttp:
         raise OSError(f"the proxy at {proxy.host}:{proxy.port} does not speak HTTP") from None
     response.close()
     if response.status == 407:
@@ -206,8 +198,6 @@ def _tunnel(wire: Wire, server: Server, proxy: Proxy) -> None:
 
 def _why(error: OSError) -> str:
     """What broke, in few words: never what a server wrote."""
-    if isinstance(error, http.client.RemoteDisconnected):
-        return "the server closed the connection"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "TLS failed").lower().replace("_", " ")
     return error.strerror or str(error) or type(error).__name__

@@ -7,10 +7,10 @@ nothing newer comes of it the refusal stands. Nothing here is ever shown: no tok
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,13 +21,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import PlatformError
+from bluegreen.domain.errors import DeadlineExceeded, PlatformError
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 LONGEST = 256
 _LARGEST_STATUS = 256 * 1024
@@ -142,6 +143,16 @@ def asked_of(verb: str, path: str, *, tests: bool = False) -> Asked:
     sub = f"/{rest[2]}" if len(rest) > 2 else ""
     name = rest[1] if len(rest) > 1 else ""
     return Asked(verb=verb, resource=plural + sub, name=name, namespace=namespace, tests=tests)
+
+
+@contextmanager
+def in_time(what: str) -> Iterator[None]:
+    """A server that hangs is out of reach; DeadlineExceeded is for limits that the release was given."""
+    try:
+        yield
+    except DeadlineExceeded as error:
+        mend = error.mend or "check that the API server is well: kubectl get --raw /readyz"
+        raise Unreachable(f"{what}: {error}", mend=mend) from error
 
 
 def clean(text: str) -> str:

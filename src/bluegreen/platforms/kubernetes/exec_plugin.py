@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import PlatformError, UsageError
+from bluegreen.domain.values import dataclass, field, replace
 from bluegreen.platforms.kubernetes.cluster import Certificate
 from bluegreen.platforms.kubernetes.node import Node
 

@@ -12,11 +12,12 @@ import binascii
 import json
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.values import dataclass, field
+from bluegreen.platforms.kubernetes import plain_yaml
 from bluegreen.platforms.kubernetes.node import Node
 
 if TYPE_CHECKING:
@@ -170,6 +171,13 @@ def _tree(text: str, *, whose: str) -> object:
             return json.loads(text)
         except (ValueError, RecursionError):
             pass  # YAML has braces too
+    try:
+        return plain_yaml.read(text)
+    except plain_yaml.GaveUp:
+        return _any_yaml(text, whose=whose)
+
+
+def _any_yaml(text: str, *, whose: str) -> object:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -6,7 +6,6 @@ The API server sends null for empty lists and leaves out what is zero, so both m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from bluegreen.platforms.kubernetes.errors import NotKubernetes
@@ -29,14 +28,16 @@ def _of_server(what: str) -> BluegreenError:
     )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Node:
-    """One place in an object."""
+    """One place in an object. A thousand are made for a list of pods, so it is as plain as a class can be."""
 
-    value: object
-    place: str = ""
-    fault: Callable[[str], BluegreenError] = _of_server
-    """Makes the error for ``something else than a text at .spec.replicas``, for whoever wrote the object."""
+    __slots__ = ("fault", "place", "value")
+
+    def __init__(self, value: object, place: str = "", fault: Callable[[str], BluegreenError] = _of_server) -> None:
+        """``fault`` makes the error for ``something else than a text at .spec.replicas``, for whoever wrote it."""
+        self.value = value
+        self.place = place
+        self.fault = fault
 
     def at(self, *names: str) -> Node:
         """The place below, by names; empty when there is none."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import datetime
+import re
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.values import dataclass, field
 from bluegreen.platforms.kubernetes.node import Node
 
 if TYPE_CHECKING:
@@ -71,6 +71,19 @@ class Service:
     address: str
     selector: Labels
     ports: tuple[ServicePort, ...]
+    not_ready: bool = False
+    """``publishNotReadyAddresses``."""
+    inside: str = "Cluster"
+    """``internalTrafficPolicy``."""
+    outside: str = "Cluster"
+    """``externalTrafficPolicy``, of a Service that is reached from outside."""
+    affinity: str = "None"
+    """``sessionAffinity``."""
+
+    @property
+    def headless(self) -> bool:
+        """Whether it has no address of its own: its name leads to the pods themselves."""
+        return self.address == "None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +124,8 @@ class Deployment:
     ready: int
     available: int
     conditions: tuple[Condition, ...]
+    deadline: int = 600
+    """``progressDeadlineSeconds``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,6 +163,15 @@ class ContainerStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeTimes:
+    """For how long a container's probes may fail by their own settings, in seconds; None: it has no such probe."""
+
+    container: str
+    startup: int | None
+    readiness: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pod:
     """One replica."""
 
@@ -160,6 +184,16 @@ class Pod:
     containers: tuple[ContainerStatus, ...]
     """Init containers among them, first."""
     conditions: tuple[Condition, ...]
+    message: str = ""
+    """With the reason."""
+    nominated: str = ""
+    """The node on which the scheduler makes room for it; empty: it does not."""
+    probes: tuple[ProbeTimes, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether it runs no more, and never will: it was evicted, or came to its end."""
+        return self.phase in {"Succeeded", "Failed"}
 
     def condition(self, kind: str) -> Condition | None:
         """``Ready``, ``PodScheduled``, ...; None: nobody has said yet."""
@@ -186,6 +220,13 @@ class EndpointSlice:
     meta: Meta
     service: str
     endpoints: tuple[Endpoint, ...]
+    ports: tuple[tuple[str, int], ...] = ()
+    """The Service's name for each, and the number that the pods listen on: named targets are resolved."""
+
+    @property
+    def answering(self) -> int:
+        """How many of the endpoints get requests."""
+        return sum(each.ready and not each.terminating for each in self.endpoints)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +235,11 @@ class Budget:
 
     meta: Meta
     selector: Labels
+    """``matchLabels``."""
     minimum: str
     """``minAvailable``: a number or a share; empty: not set."""
+    plain: bool
+    """Whether ``matchLabels`` is all of its selector."""
     allowed: int
     """Pods that may be evicted now."""
     healthy: int
@@ -236,6 +280,8 @@ class Event:
     about_uid: str
     last: float
     count: int
+    field: str = ""
+    """Which part of the object, as ``spec.containers{web}``; empty: all of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,11 +303,26 @@ def _labels(node: Node) -> Labels:
 
 
 def moment(text: str) -> float:
-    """RFC 3339 as seconds since 1970; 0 for what is none."""
-    try:
-        return datetime.fromisoformat(text).timestamp() if text else 0.0
-    except ValueError:
+    """RFC 3339 in UTC, as the API server writes it, as seconds since 1970; 0 for what is none.
+
+    By hand: the standard library's module of dates takes longer to import than all of a rollback's objects to parse.
+    """
+    found = _MOMENT.fullmatch(text)
+    if found is None:
         return 0.0
+    year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+    return _days(year, month, day) * 86_400.0 + hour * 3600 + minute * 60 + second + float(found[7] or 0)
+
+
+_MOMENT = re.compile(
+    r"(\d{4})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(\.\d+)?(?:Z|\+00:00)", re.ASCII
+)
+
+
+def _days(year: int, month: int, day: int) -> int:
+    """Since 1970, in years that begin in March, so that a leap day is the last of its year."""
+    year, month = (year, month - 3) if month > 2 else (year - 1, month + 9)
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 + day - 1 - 719_468
 
 
 def meta_of(item: Json) -> Meta:
@@ -299,6 +360,10 @@ def service_of(item: Json) -> Service:
         address=spec.at("clusterIP").text(),
         selector=_labels(spec.at("selector")),
         ports=tuple(_port(one) for one in spec.at("ports").items()),
+        not_ready=spec.at("publishNotReadyAddresses").flag(),
+        inside=spec.at("internalTrafficPolicy").text() or "Cluster",
+        outside=spec.at("externalTrafficPolicy").text() or "Cluster",
+        affinity=spec.at("sessionAffinity").text() or "None",
     )
 
 
@@ -327,6 +392,7 @@ def deployment_of(item: Json) -> Deployment:
         ready=status.at("readyReplicas").number(),
         available=status.at("availableReplicas").number(),
         conditions=_conditions(status),
+        deadline=spec.at("progressDeadlineSeconds").number(600),
     )
 
 
@@ -369,7 +435,23 @@ def pod_of(item: Json) -> Pod:
         reason=status.at("reason").text(),
         containers=tuple(_status(one) for kind in kinds for one in kind.items()),
         conditions=_conditions(status),
+        message=status.at("message").text(),
+        nominated=status.at("nominatedNodeName").text(),
+        probes=tuple(_probe_times(one) for one in node.at("spec", "containers").items()),
     )
+
+
+def _probe_times(node: Node) -> ProbeTimes:
+    startup, readiness = _window(node.at("startupProbe")), _window(node.at("readinessProbe"))
+    return ProbeTimes(container=node.at("name").text(), startup=startup, readiness=readiness)
+
+
+def _window(probe: Node) -> int | None:
+    """Delay, all tries that the threshold allows, and the last one's time-out, with the API's defaults."""
+    if not probe:
+        return None
+    tries = probe.at("periodSeconds").number(10) * probe.at("failureThreshold").number(3)
+    return probe.at("initialDelaySeconds").number() + tries + probe.at("timeoutSeconds").number(1)
 
 
 def _status(node: Node) -> ContainerStatus:
@@ -406,6 +488,7 @@ def slice_of(item: Json) -> EndpointSlice:
         meta=meta,
         service=value_of(meta.labels, "kubernetes.io/service-name"),
         endpoints=tuple(_endpoint(one) for one in Node(item).at("endpoints").items()),
+        ports=tuple((one.at("name").text(), one.at("port").number()) for one in Node(item).at("ports").items()),
     )
 
 
@@ -431,6 +514,7 @@ def budget_of(item: Json) -> Budget:
         meta=meta_of(item),
         selector=_labels(node.at("spec", "selector", "matchLabels")),
         minimum=node.at("spec", "minAvailable").either(),
+        plain=not tuple(node.at("spec", "selector", "matchExpressions").items()),
         allowed=node.at("status", "disruptionsAllowed").number(),
         healthy=node.at("status", "currentHealthy").number(),
         desired=node.at("status", "desiredHealthy").number(),
@@ -468,6 +552,7 @@ def event_of(item: Json) -> Event:
         about_uid=about.at("uid").text(),
         last=moment(last or node.at("eventTime").text()),
         count=node.at("count").number() or node.at("series", "count").number(1),
+        field=about.at("fieldPath").text(),
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +28,8 @@ class Pace:
     outage: Seconds = 5.0
     """How long one call puts up with a server that does not answer, within its own limit; a run sets it higher than a
     command that only looks, which should say soon that nobody is there."""
+    stranger: Seconds = 5.0
+    """The same, at most, for a server that has not answered yet: its address is more likely wrong than it is down."""
     chance: Callable[[], float] = chance
 
 

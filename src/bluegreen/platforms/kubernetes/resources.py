@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import quote
+
+from bluegreen.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,10 @@ NAMESPACES = Resource("v1", "namespaces")
 NODES = Resource("v1", "nodes")
 SERVICES = Resource("v1", "services")
 PODS = Resource("v1", "pods")
+POD_TEMPLATES = Resource("v1", "podtemplates")
 CONFIG_MAPS = Resource("v1", "configmaps")
 EVENTS = Resource("v1", "events")
+POD_TEMPLATES = Resource("v1", "podtemplates")
 QUOTAS = Resource("v1", "resourcequotas")
 DEPLOYMENTS = Resource("apps/v1", "deployments")
 REPLICA_SETS = Resource("apps/v1", "replicasets")
@@ -39,14 +42,27 @@ BUDGETS = Resource("policy/v1", "poddisruptionbudgets")
 LEASES = Resource("coordination.k8s.io/v1", "leases")
 SCALERS = Resource("autoscaling/v2", "horizontalpodautoscalers")
 ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "selfsubjectaccessreviews")
+SELF_REVIEWS = Resource("authentication.k8s.io/v1", "selfsubjectreviews")
+RULES_REVIEWS = Resource("authorization.k8s.io/v1", "selfsubjectrulesreviews")
 
 VERSION = "/version"
 
 
 def pod_path(namespace: str, pod: str, *, port: int, path: str) -> str:
     """By way of the API server to a pod. ``path``: as the pod is asked, query and all."""
-    place = PODS.one(namespace, f"{pod}:{port}", sub="proxy")
-    return f"{place}/{quote(path.lstrip('/'), safe=_PATH)}"
+    return _proxied(PODS, namespace, pod, port=port, path=path)
+
+
+def service_path(namespace: str, service: str, *, port: int, path: str) -> str:
+    """By way of the API server to a ready pod of a Service, which the API server picks itself: by its endpoints, not as
+    users are routed. ``path``: as above.
+    """
+    return _proxied(SERVICES, namespace, service, port=port, path=path)
+
+
+def _proxied(resource: Resource, namespace: str, name: str, *, port: int, path: str) -> str:
+    # The slash after ``proxy`` is needed even before nothing: without it the API server redirects.
+    return f"{resource.one(namespace, f'{name}:{port}', sub='proxy')}/{quote(path.lstrip('/'), safe=_PATH)}"
 
 
 _PATH = "/?&=%:@!$'()*+,;~-._"

@@ -16,14 +16,14 @@ own.
 
 from __future__ import annotations
 
-import http.client
 import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError
 from bluegreen.domain.stack import after
+from bluegreen.domain.values import dataclass, field
+from bluegreen.platforms.kubernetes.answer import NotHttp
 from bluegreen.platforms.kubernetes.connection import Broken, Connection, Request
 from bluegreen.platforms.kubernetes.errors import (
     LostAnswer,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from bluegreen.domain.stack import Instant, Seconds
+    from bluegreen.platforms.kubernetes.answer import Answer
     from bluegreen.platforms.kubernetes.cluster import Cluster, Identity
     from bluegreen.platforms.kubernetes.errors import Asked
     from bluegreen.platforms.kubernetes.node import Json
@@ -60,6 +61,7 @@ LARGEST_EVENT: int = 8 * 2**20
 _CHUNK = 64 * 1024
 
 _JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _MERGE_PATCH = "application/merge-patch+json"
 _JSON_PATCH = "application/json-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"  # JSON is YAML
@@ -73,6 +75,25 @@ class Listing:
 
     items: tuple[Json, ...] = field(repr=False)
     version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodRequest:
+    """What a pod is asked."""
+
+    path: str = "/"
+    method: str = "GET"
+    """GET, which takes the right to ``get`` its proxy, or POST, which takes that to ``create`` it."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+    @property
+    def verb(self) -> str:
+        """As a Role has it."""
+        return "create" if self.method == "POST" else "get"
+
+
+_PLAIN = PodRequest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,14 +137,16 @@ class _Call:
     body: bytes | None = field(default=None, repr=False)
     kind: str = _JSON
     accept: str = _JSON
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Instead of the two that every call has."""
     guarded: bool
     """It reads, or its precondition makes a second try harmless."""
 
     def request(self, prefix: str) -> Request:
         query = f"?{urlencode(self.query)}" if self.query else ""
-        headers = [("Accept", self.accept)]
-        if self.body is not None:
-            headers.append(("Content-Type", self.kind))
+        named = {name.lower() for name, _ in self.headers}
+        usual = [("Accept", self.accept), *((("Content-Type", self.kind),) if self.body is not None else ())]
+        headers = [*(each for each in usual if each[0].lower() not in named), *self.headers]
         return Request(method=self.method, target=f"{prefix}{self.path}{query}", headers=tuple(headers), body=self.body)
 
 
@@ -148,6 +171,8 @@ class Api:
         self._cluster = cluster
         self._clock = clock
         self._pace = pace or Pace()
+        self._met = False
+        """Whether the server has ever answered."""
         self._connection = Connection(cluster)
 
     def __enter__(self) -> Self:
@@ -172,9 +197,20 @@ class Api:
         """One object, or whatever else is JSON. Raises NotFound."""
         return self._json(_read("get", path), until=until)
 
-    def list(self, path: str, *, until: Instant, labels: str = "", fields: str = "") -> Listing:
-        """All objects of a collection, as of now. ``labels``, ``fields``: selectors, as kubectl takes them."""
-        call = _read("list", path, query=_selection(labels, fields))
+    def list(self, path: str, *, until: Instant, labels: str = "", fields: str = "", at_least: str = "") -> Listing:
+        """All objects of a collection, as of now. ``labels``, ``fields``: selectors, as kubectl takes them.
+
+        ``at_least``: from the API server's cache, no older than this version (``0``: any), which does not wait.
+        """
+        query = (*_selection(labels, fields), *_no_older(at_least))
+        return self._listing(_read("list", path, query=query), until=until)
+
+    def list_metadata(self, path: str, *, until: Instant, labels: str = "", at_least: str = "") -> Listing:
+        """As ``list``, but of each object the metadata alone, however large it is."""
+        query = (*_selection(labels, ""), *_no_older(at_least))
+        return self._listing(_read("list", path, query=query, accept=_METADATA), until=until)
+
+    def _listing(self, call: _Call, *, until: Instant) -> Listing:
         found = Node(self._json(call, until=until))
         version = found.at("metadata", "resourceVersion").text()
         return Listing(items=tuple(item.mapping() for item in found.at("items").items()), version=version)
@@ -184,9 +220,20 @@ class Api:
         call = _read("get", path, query=query, accept="*/*")
         return self._sent(call, until=until, largest=LARGEST_TEXT).body.decode("utf-8", "replace")
 
-    def pod(self, path: str, *, until: Instant) -> PodAnswer | NotReached:
-        """GET by way of ``pods/proxy``. Answers of the pod are not repeated, whatever they are."""
-        call = _read("get", path, accept="*/*")
+    def pod(self, path: str, asked: PodRequest = _PLAIN, *, until: Instant) -> PodAnswer | NotReached:
+        """Ask by way of ``pods/proxy``, at this path of the API. What the pod answers is not asked for again, whatever
+        it is; a POST is not sent again at all.
+        """
+        posted = asked.method == "POST"
+        call = _Call(
+            method=asked.method,
+            path=path,
+            asked=asked_of(asked.verb, path),
+            body=asked.body if posted else None,
+            accept="*/*",
+            headers=asked.headers,
+            guarded=not posted,
+        )
         try:
             answer = self._sent(call, until=until, largest=LARGEST_TEXT, foreign=True)
         except PlatformError as error:
@@ -250,16 +297,14 @@ class Api:
         answer = self._open(call, deadline=deadline, patience=silence)
         return self._events(call, answer, deadline=deadline, silence=silence)
 
-    def _events(
-        self, call: _Call, answer: http.client.HTTPResponse, *, deadline: Deadline, silence: Seconds
-    ) -> Generator[WatchEvent]:
+    def _events(self, call: _Call, answer: Answer, *, deadline: Deadline, silence: Seconds) -> Generator[WatchEvent]:
         try:
             yield from (_event(line) for line in self._lines(call, answer, deadline=deadline, silence=silence))
         finally:
             answer.close()
             self._connection.close()
 
-    def _open(self, call: _Call, *, deadline: Deadline, patience: Seconds) -> http.client.HTTPResponse:
+    def _open(self, call: _Call, *, deadline: Deadline, patience: Seconds) -> Answer:
         """Send a watch; its first byte may be as late as any other. Raises what refuses it."""
         head = Deadline(self._clock, after(self._clock.now(), patience), what=str(call.asked))
         try:
@@ -276,9 +321,7 @@ class Api:
             self._cluster.credentials.renewed(identity, deadline)
         raise refusal
 
-    def _lines(
-        self, call: _Call, answer: http.client.HTTPResponse, *, deadline: Deadline, silence: Seconds
-    ) -> Iterator[bytes]:
+    def _lines(self, call: _Call, answer: Answer, *, deadline: Deadline, silence: Seconds) -> Iterator[bytes]:
         rest = b""
         while True:
             self._connection.limit(deadline.patience(silence))
@@ -286,7 +329,7 @@ class Api:
                 chunk = answer.read1(_CHUNK)
             except TimeoutError as error:
                 raise Silent(f"{call.asked}: {self._cluster.server} has been silent for {silence:.0f} s") from error
-            except (OSError, http.client.HTTPException):
+            except (OSError, NotHttp):
                 raise self._unreachable(call, "the stream broke") from None
             except DeadlineExceeded:
                 return  # the server should have ended it by now
@@ -318,7 +361,8 @@ class Api:
 
     def _sent(self, call: _Call, *, until: Instant, largest: int, foreign: bool = False) -> _Answer:
         """Send it until it is answered. ``foreign``: an answer that is not the API server's own is good as it is."""
-        tries = _Tries(call.asked, clock=self._clock, pace=self._pace, until=until)
+        outage = self._pace.outage if self._met else min(self._pace.outage, self._pace.stranger)
+        tries = _Tries(call.asked, clock=self._clock, pace=self._pace, outage=outage, until=until)
         while True:
             deadline = Deadline(self._clock, until, what=str(call.asked))
             deadline.left()
@@ -328,9 +372,12 @@ class Api:
             except Broken as broken:
                 if broken.sent and not call.guarded:
                     raise self._lost(call, broken) from broken
+                if foreign and (broken.answered or (broken.sent and tries.broken)):
+                    raise PlatformError(f"{call.asked}: {broken}") from broken  # by the pod, as far as anybody knows
+                tries.broken = broken.sent
                 tries.failed(self._unreachable(call, str(broken)))
                 continue
-            if _is_good(answer, foreign=foreign):
+            if 200 <= answer.status < 300 or (foreign and _is_of_pod(answer)):
                 return answer
             refusal = self._refusal(call, answer)
             if foreign and _is_trouble(refusal):
@@ -354,33 +401,28 @@ class Api:
 
     def _once(self, call: _Call, identity: Identity, deadline: Deadline, *, largest: int) -> _Answer:
         response = self._connection.send(call.request(self._cluster.server.prefix), identity, deadline=deadline)
+        self._met = True
         return self._whole(response, deadline, largest=largest)
 
-    def _whole(self, response: http.client.HTTPResponse, deadline: Deadline, *, largest: int) -> _Answer:
+    def _whole(self, response: Answer, deadline: Deadline, *, largest: int) -> _Answer:
         """Read the rest of it. Raises Broken, and NotKubernetes for more than ``largest`` of what cannot be cut."""
         self._connection.limit(deadline)
         try:
             body = response.read(largest + 1)
-        except (OSError, http.client.HTTPException):
+        except (OSError, NotHttp):
             self._connection.close()
-            # From None: the fault carries what had come.
-            raise Broken("the answer was cut off", sent=True) from None
+            raise Broken("the answer was cut off", sent=True, answered=True) from None
         except BaseException:
             self._connection.close()
             raise
         finally:
-            ended, missing = response.isclosed(), response.length
             response.close()
-        if response.will_close or not ended:
+        if response.will_close or not response.ended:
             self._connection.close()
-        if missing and len(body) <= largest:
-            # http.client says nothing when a body is shorter than announced and was read with a limit.
-            raise Broken("the answer was cut off", sent=True)
         if len(body) > largest == LARGEST:
             raise NotKubernetes(f"{self._cluster.server} sent an answer of more than {largest} bytes")
-        listed = tuple(response.getheaders())
-        headers = {name.lower(): value for name, value in listed}
-        return _Answer(status=response.status, headers=headers, listed=listed, body=body[:largest])
+        headers = {name.lower(): value for name, value in response.headers}
+        return _Answer(status=response.status, headers=headers, listed=response.headers, body=body[:largest])
 
     # --- errors ---------------------------------------------------------------------------------------------------
 
@@ -404,13 +446,15 @@ class Api:
 class _Tries:
     """One call's tries: how long the next pause is, and when it is enough."""
 
-    def __init__(self, asked: Asked, *, clock: Clock, pace: Pace, until: Instant) -> None:
+    def __init__(self, asked: Asked, *, clock: Clock, pace: Pace, outage: Seconds, until: Instant) -> None:
         self._asked = asked
         self._clock = clock
         self._until = until
         self._backoff = Backoff(pace)
-        self._outage = after(clock.now(), pace.outage)
+        self._outage = after(clock.now(), outage)
         self.renewed = False
+        self.broken = False
+        """The last try was sent, and nothing came back."""
 
     def failed(self, error: PlatformError) -> None:
         """Wait for the next try. Raises the error itself when the outage has lasted long enough."""
@@ -468,16 +512,27 @@ def _dry(*, dry_run: bool) -> Query:
     return (("dryRun", "All"),) if dry_run else ()
 
 
+def _no_older(version: str) -> Query:
+    return (("resourceVersion", version), ("resourceVersionMatch", "NotOlderThan")) if version else ()
+
+
 def _selection(labels: str, fields: str) -> Query:
     return tuple((name, text) for name, text in (("labelSelector", labels), ("fieldSelector", fields)) if text)
 
 
-def _is_good(answer: _Answer, *, foreign: bool) -> bool:
-    if foreign:
-        # The API server refuses with an object of its own, or, too busy to make one, with a word and Retry-After.
-        busy = answer.status == 429 and "retry-after" in answer.headers
-        return not busy and own_status(answer.body, code=answer.status) is None
-    return 200 <= answer.status < 300
+def _is_of_pod(answer: _Answer) -> bool:
+    """Whether a pod said this: an answer that came through the API server and is not its own.
+
+    It marks all that passes it with an Audit-Id, which a load balancer's own error page has not. What it says itself is
+    a Status as JSON with the code of the answer, or, too busy to make one, a word and Retry-After.
+    """
+    code, headers = answer.status, answer.headers
+    if code < 400:
+        return True
+    if "audit-id" not in headers or (code == 429 and "retry-after" in headers):
+        return False
+    status = own_status(answer.body, code=code) if headers.get("content-type", "").startswith(_JSON) else None
+    return status is None or status.code != code
 
 
 def _is_trouble(error: PlatformError) -> bool:

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from bluegreen.domain.errors import BluegreenError, DeadlineExceeded, Interrupted, PlatformError
 from bluegreen.domain.stack import Instant, after
+from bluegreen.domain.values import dataclass, field
 from bluegreen.platforms.kubernetes.errors import (
     Gone,
     NotKubernetes,
@@ -37,6 +36,7 @@ from bluegreen.platforms.kubernetes.errors import (
 )
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.pace import Backoff, Pace
+from bluegreen.platforms.kubernetes.threadclock import ThreadClock
 from bluegreen.platforms.kubernetes.transport import Api
 from bluegreen.ports import Clock
 
@@ -122,36 +122,6 @@ class Inbox:
         return tuple(found)
 
 
-class ThreadClock:
-    """Time in a thread of ours: signals are the main thread's, so only ``stop`` ends its waits."""
-
-    def __init__(self) -> None:
-        """Running."""
-        self._over = threading.Event()
-
-    def now(self) -> Instant:
-        """The monotonic clock."""
-        return Instant(time.monotonic())
-
-    def wall(self) -> float:
-        """Seconds since 1970."""
-        return time.time()
-
-    def wait(self, *, until: Instant) -> None:
-        """Return at ``until``. Raises Interrupted once it is stopped."""
-        self._over.wait(max(0.0, until - self.now()))
-        self.raise_if_interrupted()
-
-    def raise_if_interrupted(self) -> None:
-        """Raise Interrupted, now and ever after, once it is stopped."""
-        if self._over.is_set():
-            raise Interrupted(signal="SIGTERM")
-
-    def stop(self) -> None:
-        """From any thread."""
-        self._over.set()
-
-
 class StoppableClock(Clock, Protocol):
     """A clock whose waits end for good when it is stopped."""
 
@@ -184,12 +154,19 @@ class Reflector(Generic[T]):
         parse: Callable[[Json], T],
         inbox: Inbox,
         labels: str = "",
+        fields: str = "",
+        at_least: str = "",
         clock: StoppableClock | None = None,
         patience: Patience | None = None,
     ) -> None:
-        """``path``: the collection's. ``parse``: what to keep of an object; called in the reflector's thread."""
+        """``path``: the collection's. ``parse``: what to keep of an object; called in the reflector's thread.
+
+        ``at_least``: the first list may come from the API server's cache, but be no older than this version.
+        """
         self._path = path
         self._labels = labels
+        self._fields = fields
+        self._at_least = at_least
         self._name = name
         self._parse = parse
         self._inbox = inbox
@@ -252,7 +229,10 @@ class Reflector(Generic[T]):
 
     def _list(self) -> None:
         until = after(self._clock.now(), self._patience.listing)
-        listing = self._api.list(self._path, labels=self._labels, until=until)
+        listing = self._api.list(
+            self._path, labels=self._labels, fields=self._fields, at_least=self._at_least, until=until
+        )
+        self._at_least = ""  # a list that follows trouble is exact
         if not listing.version:
             raise NotKubernetes(f"list {self._name}: an answer without a version")
         objects = {_uid(item): self._parse(item) for item in listing.items}
@@ -268,6 +248,7 @@ class Reflector(Generic[T]):
             lasts=self._patience.lasts,
             silence=self._patience.silence,
             labels=self._labels,
+            fields=self._fields,
         )
         with closing(events):
             self._recovered()

@@ -87,14 +87,12 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self.limit = limit
-        self.ended = False
-        """Whether the other side's end was met."""
 
     @classmethod
     def dial(cls, host: str, port: int, *, limit: Callable[[], Limit]) -> Self:
         """Connect to the first address that answers, with a limit for each. Raises OSError."""
         fault: OSError = OSError(f"{host} has no address")
-        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        for family, kind, protocol, _, address in socket.getaddrinfo(_plain(host), port, type=socket.SOCK_STREAM):
             wire = cls(socket.socket(family, kind, protocol), limit())
             try:
                 wire._connect(address)
@@ -118,7 +116,7 @@ class Wire:
 
     def secure(self, context: ssl.SSLContext, *, name: str) -> Wire:
         """Go over to TLS. This wire is used up. Raises ssl.SSLError, OSError."""
-        inner = context.wrap_socket(self._sock, server_hostname=name, do_handshake_on_connect=False)
+        inner = context.wrap_socket(self._sock, server_hostname=_plain(name), do_handshake_on_connect=False)
         wire = Wire(inner, self.limit)
         try:
             wire._done(inner.do_handshake, otherwise=select.POLLIN)
@@ -141,12 +139,10 @@ class Wire:
     def receive_into(self, buffer: WriteableBuffer) -> int:
         """Receive what is there, at least one byte; 0: the other side has ended."""
         self.limit.left()  # what never makes us wait has to end as well
-        count = self._done(lambda: self._sock.recv_into(buffer), otherwise=select.POLLIN)
-        self.ended = count == 0
-        return count
+        return self._done(lambda: self._sock.recv_into(buffer), otherwise=select.POLLIN)
 
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        """What http.client reads an answer from. Closing it leaves the wire open."""
+    def stream(self) -> io.BufferedReader:
+        """What an answer is read from. Closing it leaves the wire open."""
         return io.BufferedReader(_Reader(self))
 
     def abandon(self) -> None:
@@ -186,6 +182,11 @@ class _Reader(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         return self._wire.receive_into(buffer)
+
+
+def _plain(host: str) -> str | bytes:
+    """A name without letters of other scripts as bytes: for a text Python loads its tables of them, every time."""
+    return host.encode("ascii") if host.isascii() else host
 
 
 def _ready(sock: socket.socket, event: int, seconds: Seconds) -> bool:

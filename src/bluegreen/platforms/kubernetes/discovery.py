@@ -1,0 +1,288 @@
+"""What a stack's objects are called and labelled, found on the objects themselves. Pure: from what was listed.
+
+A service's users' Service is named; everything else is read from labels. The slot is the label of that Service's
+selector in which two Deployments differ and in nothing else of it; its two values are the slots. What cannot be told
+that way is a doubt, with the line of the app file that ends it. Where nothing is found at all the convention of
+``names`` stays: then the chart is not installed yet, or a rule says what is wrong with what is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.rules import Rule
+from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import dataclass, replace
+from bluegreen.platforms.kubernetes import names
+from bluegreen.platforms.kubernetes.verdicts import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bluegreen.domain.stack import Marks, Stack
+    from bluegreen.domain.stack import Service as StackService
+    from bluegreen.platforms.kubernetes.objects import Budget, Deployment, Service
+    from bluegreen.ports import Finding
+
+_IDENTITY = frozenset(
+    {"app", "name", "component", "tier", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/component"}
+    | {"app.kubernetes.io/instance", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"}
+)
+"""Labels that say which program a pod is. Deployments of different programs differ in them: they name no slot."""
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """What was listed in the stack's namespace, of the stack and of others."""
+
+    services: Sequence[Service]
+    deployments: Sequence[Deployment]
+    budgets: Sequence[Budget] | None = None
+    """None: they may not be listed."""
+
+    def service(self, name: str) -> Service | None:
+        """The Service of that name."""
+        return next((each for each in self.services if each.meta.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The stack with its objects' names, and what could not be told."""
+
+    stack: Stack
+    doubts: tuple[Finding, ...] = ()
+
+
+def discover(stack: Stack, there: Objects) -> Found:
+    """The stack as its objects are."""
+    key, doubts = _slot_label(stack, there)
+    values, more = _slot_values(stack, there, key)
+    services = []
+    doubts += more
+    for service in stack.services:
+        marks = _marks(service, there, key=key, values=values, others=_users_of(stack))
+        ported, wrong = _ported(service, there)
+        doubts += [*wrong, *_doubtful(marks, there)]
+        usual = there.service(marks.users) is None or marks == names.convention(service.name, users=service.users)
+        services.append(replace(ported, marks=None if usual else marks))
+    return Found(stack=replace(stack, services=tuple(services)), doubts=tuple(doubts))
+
+
+def _users_of(stack: Stack) -> frozenset[str]:
+    return frozenset(service.users or service.name for service in stack.services)
+
+
+def _selectors(stack: Stack, there: Objects) -> Iterator[dict[str, str]]:
+    """What the Services that users call select, or should."""
+    return (found for name in sorted(_users_of(stack)) if (found := _selector(name, there)))
+
+
+def _selector(users: str, there: Objects) -> dict[str, str]:
+    """What the Service selects; where it has no selector, what two Deployments that are called after it share."""
+    found = there.service(users)
+    if found is not None and found.selector:
+        return dict(found.selector)
+    called = [each for each in there.deployments if _is_called_after(users, each.meta.name)]
+    if found is None or len(called) != _TWO:
+        return {}
+    return dict(frozenset(called[0].template_labels) & frozenset(called[1].template_labels))
+
+
+def _is_called_after(users: str, name: str) -> bool:
+    slot = name.removeprefix(f"{users}-")
+    return slot != name and "-" not in slot
+
+
+# --- which label names the slot -----------------------------------------------------------------------------------
+
+
+def _slot_label(stack: Stack, there: Objects) -> tuple[str, list[Finding]]:
+    if stack.slot_label:
+        return stack.slot_label, []
+    found = [keys for selector in _selectors(stack, there) if (keys := _candidates(selector, there.deployments))]
+    if not found:
+        return names.SLOT, list(_one_slot_only(stack, there))
+    common = frozenset.intersection(*found)
+    if len(common) == 1:
+        return next(iter(common)), []
+    if names.SLOT in common:
+        return names.SLOT, []
+    return names.SLOT, [_doubt_of_label(sorted(frozenset[str]().union(*found)))]
+
+
+def _candidates(selector: Mapping[str, str], deployments: Sequence[Deployment]) -> frozenset[str]:
+    """The labels in which a Deployment's pods differ from the selector, and in nothing else of it.
+
+    Where no pods do, the slot may be no part of the selector: then those in which the selected Deployments differ.
+    """
+    labels = [dict(each.template_labels) for each in deployments]
+    missed = [[key for key, value in selector.items() if one.get(key) != value] for one in labels]
+    differing = {keys[0] for keys in missed if len(keys) == 1} - _IDENTITY
+    if differing:
+        return frozenset(key for key in differing if any(key in one for one in labels))
+    selected = [one for one, keys in zip(labels, missed, strict=True) if not keys]
+    keys = frozenset(key for one in selected for key in one) - _IDENTITY - selector.keys()
+    return frozenset(key for key in keys if len({one.get(key, "") for one in selected}) == _TWO)
+
+
+def _one_slot_only(stack: Stack, there: Objects) -> Iterator[Finding]:
+    """Of a stack that is there, but whose Deployments differ in no label of a selector that says ``slot``."""
+    for selector in _selectors(stack, there):
+        selected = [each for each in there.deployments if selector.items() <= dict(each.template_labels).items()]
+        if selected and names.SLOT not in selector:
+            shown = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+            yield refuse(
+                Rule.UNKNOWN_SLOTS,
+                f"there is one slot only: no Deployment differs from {shown} in one label",
+                f"make a second one of {selected[0].meta.name}, the same but for one label of its pods and selector",
+            )
+            return
+
+
+def _doubt_of_label(keys: Sequence[str]) -> Finding:
+    return refuse(
+        Rule.UNKNOWN_SLOTS,
+        f"it cannot be told which label names the slot: it may be {', '.join(keys)}",
+        "say it in the app file: kubernetes: {slot_label: LABEL}",
+    )
+
+
+# --- which values it has ------------------------------------------------------------------------------------------
+
+
+def _slot_values(stack: Stack, there: Objects, key: str) -> tuple[tuple[tuple[Slot, str], ...], list[Finding]]:
+    usual = tuple((slot, str(slot)) for slot in Slot)
+    if stack.slot_values:
+        return stack.slot_values, []
+    found = sorted(_values(stack, there, key))
+    if not found or set(found) <= set(Slot) or set(Slot) <= set(found):
+        return usual, []
+    if len(found) == _TWO:
+        return tuple(zip(Slot, found, strict=True)), []
+    return usual, [_doubt_of_values(key, found)]
+
+
+def _values(stack: Stack, there: Objects, key: str) -> set[str]:
+    found: set[str] = set()
+    for selector in _selectors(stack, there):
+        rest = {name: value for name, value in selector.items() if name != key}.items()
+        labels = (dict(each.template_labels) for each in there.deployments)
+        found.update(one[key] for one in (*labels, selector) if rest and rest <= one.items() and key in one)
+    return found
+
+
+def _doubt_of_values(key: str, values: Sequence[str]) -> Finding:
+    if len(values) == 1:
+        return refuse(
+            Rule.UNKNOWN_SLOTS,
+            f"there is one slot only, {key}={values[0]}: no Deployment has pods with another value of that label",
+            f"make the Deployments of the second slot: the same with another value of {key}, in labels and selector",
+        )
+    return refuse(
+        Rule.UNKNOWN_SLOTS,
+        f"{key} has the values {', '.join(values)}: it cannot be told which two are the slots",
+        f"say it in the app file: kubernetes: {{slots: {{blue: {values[0]}, green: {values[1]}}}}}",
+    )
+
+
+# --- what the objects of one service are called -------------------------------------------------------------------
+
+
+def _marks(
+    service: StackService,
+    there: Objects,
+    *,
+    key: str,
+    values: tuple[tuple[Slot, str], ...],
+    others: frozenset[str],
+) -> Marks:
+    usual = replace(names.convention(service.name, users=service.users), slot_label=key, values=values)
+    selected = {name: value for name, value in sorted(_selector(usual.users, there).items()) if name != key}
+    marks = replace(usual, labels=tuple(selected.items()) or usual.labels)
+    return replace(
+        marks,
+        workloads=tuple((slot, _workload(marks, slot, there)) for slot in Slot),
+        previews=tuple((slot, name) for slot in Slot if (name := _preview(marks, slot, there, others))),
+        budget=_budget(marks, there),
+    )
+
+
+def _workload(marks: Marks, slot: Slot, there: Objects) -> str:
+    """The Deployment of the slot; where there is none, what it would be called."""
+    usual = f"{marks.users}-{marks.value(slot)}"
+    found = [each.meta.name for each in _workloads(marks, slot, there)]
+    return usual if usual in found or not found else min(found)
+
+
+def _workloads(marks: Marks, slot: Slot, there: Objects) -> Iterator[Deployment]:
+    wanted = marks.selector(slot).items()
+    return (each for each in there.deployments if wanted <= dict(each.template_labels).items())
+
+
+def _preview(marks: Marks, slot: Slot, there: Objects, others: frozenset[str]) -> str:
+    """The Service that selects this slot of the service alone; empty: there is none."""
+    usual = f"{marks.users}-{marks.value(slot)}"
+    wanted = marks.selector(slot)
+    found = [each.meta.name for each in there.services if dict(each.selector) == wanted and not each.headless]
+    own = [name for name in found if name not in others]
+    return usual if usual in own else min(own, default="")
+
+
+def _budget(marks: Marks, there: Objects) -> str:
+    """The one budget that a release can turn to a slot: by labels, with a least number. Empty: there is none.
+
+    One without a selector is the chart's, which leaves it to the pipeline: known by its name.
+    """
+    usual = names.budget(marks.users)
+    if there.budgets is None:
+        return usual
+    found = [
+        each.meta.name
+        for each in budgets_of(marks, there.budgets)
+        if each.plain and ((each.minimum and each.selector) or each.meta.name == usual)
+    ]
+    return usual if usual in found else min(found, default="")
+
+
+def budgets_of(marks: Marks, budgets: Iterable[Budget]) -> Iterator[Budget]:
+    """The budgets that cover pods of the service."""
+    pods = [marks.selector(slot).items() for slot in Slot]
+    return (each for each in budgets if any(dict(each.selector).items() <= one for one in pods))
+
+
+def _doubtful(marks: Marks, there: Objects) -> Iterator[Finding]:
+    for slot in Slot:
+        found = sorted(each.meta.name for each in _workloads(marks, slot, there))
+        if len(found) > 1:
+            yield refuse(
+                Rule.UNKNOWN_SLOTS,
+                f"Deployments {' and '.join(found)} have pods of {marks.service} in {slot}: users of the slot would "
+                "meet both, and a release would change one of them",
+                f"give all but one other labels, or remove them; {_selected(marks, slot)} shows their pods",
+            )
+
+
+def _selected(marks: Marks, slot: Slot) -> str:
+    labels = ",".join(f"{name}={value}" for name, value in marks.selector(slot).items())
+    return f"kubectl get pods -l {labels}"
+
+
+# --- the port that users call -------------------------------------------------------------------------------------
+
+
+def _ported(service: StackService, there: Objects) -> tuple[StackService, list[Finding]]:
+    """The service with the number of a port that the app file names."""
+    users = there.service(service.users or service.name)
+    if not service.port_name or users is None:
+        return service, []
+    number = next((each.port for each in users.ports if each.name == service.port_name), None)
+    if number is not None:
+        return replace(service, port=number), []
+    offered = ", ".join(f"{each.name or 'without a name'} ({each.port})" for each in users.ports) or "none"
+    doubt = refuse(
+        Rule.UNKNOWN_PORT,
+        f"Service {users.meta.name} has no port called {service.port_name}; it has {offered}",
+        f"write one of them into the app file: {service.name}: port",
+    )
+    return service, [doubt]

@@ -1,0 +1,274 @@
+"""What the Services that users call have against a switch: pure, from what was listed, each with the exact mend.
+
+A switch changes one label of a Service's selector. These are the Services for which that moves nobody, moves users late
+or moves some of them nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.errors import UsageError
+from bluegreen.domain.routing import Split, active
+from bluegreen.domain.rules import Rule
+from bluegreen.domain.stack import Slot
+from bluegreen.platforms.kubernetes.node import Node
+from bluegreen.platforms.kubernetes.route import route_of
+from bluegreen.platforms.kubernetes.verdicts import refuse, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bluegreen.domain.stack import Marks
+    from bluegreen.platforms.kubernetes.fitness import Place
+    from bluegreen.platforms.kubernetes.live import Live
+    from bluegreen.platforms.kubernetes.node import Json
+    from bluegreen.platforms.kubernetes.objects import Deployment, Service
+    from bluegreen.ports import Finding
+
+_OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
+"""The kinds of Service that are reached from outside the cluster."""
+_AWS = "service.beta.kubernetes.io/aws-load-balancer"
+_ALB = "alb.ingress.kubernetes.io/target-type"
+_NEG = "cloud.google.com/neg"
+
+
+def service_findings(place: Place) -> Iterator[Finding]:
+    """All of them, service by service."""
+    yield from _split(place)
+    for service in place.stack.services:
+        marks = place.live.marks_of(service.name)
+        users = place.live.service(marks.users)
+        if users is not None:
+            yield from unswitchable(users, marks, place)
+            yield from _of_traffic(users, marks, place)
+
+
+def require_switchable(place: Place) -> None:
+    """Return when each Service that users call can name a slot. Raises UsageError with the mend.
+
+    A Service whose selector and Deployments the pipeline is yet to make (``ownership: pipeline``) has none so far.
+    """
+    found: list[Finding] = []
+    for service in place.stack.services:
+        marks = place.live.marks_of(service.name)
+        users = place.live.service(marks.users)
+        if users is not None and (users.selector or place.live.chart(service.name) is None):
+            found += unswitchable(users, marks, place)
+    if found:
+        raise UsageError("; ".join(finding.text for finding in found), mend=found[0].mend)
+
+
+def _split(place: Place) -> Iterator[Finding]:
+    routes = [route_of(users, marks) for marks, users in _users(place.live, place) if users.selector]
+    found = active(routes) if routes else None
+    if isinstance(found, Split) and all(slot is not None for _, slot in found.where):
+        yield refuse(
+            Rule.SPLIT_STACK,
+            f"the stack is split: {found}",
+            f"bring all to one slot, for example: bluegreen rollback --to {found.where[0][1]}",
+        )
+
+
+def _users(live: Live, place: Place) -> Iterator[tuple[Marks, Service]]:
+    for service in place.stack.services:
+        marks = live.marks_of(service.name)
+        users = live.service(marks.users)
+        if users is not None:
+            yield marks, users
+
+
+# --- Services that no slot can be written into --------------------------------------------------------------------
+
+
+def unswitchable(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
+    """Why a switch of this Service would be none; at most one reason."""
+    name = users.meta.name
+    if users.kind == "ExternalName":
+        ports = _ports(users, place, marks)
+        spec = {"type": "ClusterIP", "externalName": None, **_selecting(marks, place), "ports": ports}
+        yield refuse(Rule.EXTERNAL_NAME, f"Service {name} is an ExternalName", _patch(name, place, spec))
+    elif users.headless:
+        yield refuse(
+            Rule.HEADLESS,
+            f"Service {name} is headless (clusterIP: None)",
+            f"make one with an address, and name it in the app file ({marks.service}: kubernetes: service): "
+            f"{_exposing(users, marks, place)}",
+        )
+    elif not users.selector:
+        yield refuse(Rule.NO_SELECTOR, f"Service {name} has no selector", _patch(name, place, _selecting(marks, place)))
+    elif marks.slot_label not in dict(users.selector):
+        yield refuse(
+            Rule.NO_SLOT_LABEL,
+            f"Service {name} selects {_shown(users)} and no slot: it has the pods of both",
+            _patch(name, place, {"selector": {marks.slot_label: marks.value(_serving(users, marks, place))}}),
+        )
+
+
+def _exposing(users: Service, marks: Marks, place: Place) -> str:
+    slot = _serving(users, marks, place)
+    port = users.ports[0] if users.ports else None
+    target = f" --target-port={port.target}" if port is not None and port.target else ""
+    selector = ",".join(f"{key}={value}" for key, value in marks.selector(slot).items())
+    return (
+        f"kubectl expose deployment {marks.workload(slot)} -n {place.namespace} --name={users.meta.name}-users "
+        f"--port={port.port if port is not None else 80}{target} --selector={selector}"
+    )
+
+
+def _serving(users: Service, marks: Marks, place: Place) -> Slot:
+    """The slot that the Service names; where it names none, the one that the other services' users are on."""
+    return marks.slot_named(dict(users.selector)) or place.target.other
+
+
+def _selecting(marks: Marks, place: Place) -> dict[str, object]:
+    """The selector that a Service should have: of the slot that is not to be changed."""
+    return {"selector": marks.selector(place.target.other)}
+
+
+def _ports(users: Service, place: Place, marks: Marks) -> list[dict[str, object]]:
+    number = place.stack.service(marks.service).port
+    return [{"port": port.port, "targetPort": port.port} for port in users.ports] or [
+        {"port": number, "targetPort": number}
+    ]
+
+
+def _shown(users: Service) -> str:
+    return ",".join(f"{key}={value}" for key, value in users.selector)
+
+
+def _patch(name: str, place: Place, spec: object) -> str:
+    change = json.dumps({"spec": spec}, separators=(",", ":"))
+    return f"kubectl patch svc {name} -n {place.namespace} -p '{change}'"
+
+
+# --- Services that move users late, or some of them nowhere -------------------------------------------------------
+
+
+def _of_traffic(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
+    name = users.meta.name
+    if users.not_ready:
+        yield refuse(
+            Rule.NOT_READY_ADDRESSES,
+            f"Service {name} has publishNotReadyAddresses",
+            _patch(name, place, {"publishNotReadyAddresses": False}),
+        )
+    yield from _different_ports(users, marks, place)
+    yield from _local(users, marks, place)
+    yield from _ip_targets(users, place)
+    if users.affinity == "ClientIP":
+        yield warn(
+            Rule.SESSION_AFFINITY,
+            f"Service {name} has sessionAffinity ClientIP",
+            _patch(name, place, {"sessionAffinity": "None", "sessionAffinityConfig": None}),
+        )
+
+
+def _local(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
+    """Nodes that have a pod of the slot that serves get its users; what they would find of the other slot."""
+    wanted = (
+        (Rule.INTERNAL_LOCAL, "internalTrafficPolicy", users.inside == "Local"),
+        (Rule.EXTERNAL_LOCAL, "externalTrafficPolicy", users.outside == "Local" and users.kind in _OUTSIDE),
+    )
+    bare = sorted(_nodes(marks, place.target.other, place.live) - _nodes(marks, place.target, place.live))
+    for rule, policy, local in wanted:
+        mend = _patch(users.meta.name, place, {policy: "Cluster"})
+        if local and bare:
+            text = f"Service {users.meta.name} has {policy} Local, and {place.target} has no ready pod on "
+            yield refuse(rule, text + ", ".join(bare), mend)
+        elif local:
+            text = f"Service {users.meta.name} has {policy} Local: whether {place.target} will have a pod on each node "
+            yield warn(rule, f"{text}that has users is known only when its new pods are placed", mend)
+
+
+def _nodes(marks: Marks, slot: Slot, live: Live) -> set[str]:
+    """Where ready pods of the slot are."""
+    wanted = marks.selector(slot).items()
+    return {
+        pod.node
+        for pod in live.pods
+        if wanted <= dict(pod.meta.labels).items()
+        and not pod.meta.deleting
+        and (ready := pod.condition("Ready")) is not None
+        and ready.status == "True"
+    }
+
+
+def _ip_targets(users: Service, place: Place) -> Iterator[Finding]:
+    found = _ip_target(users)
+    if found is not None:
+        mark, change = found
+        yield refuse(
+            Rule.IP_TARGETS,
+            f"Service {users.meta.name} is behind a load balancer that sends to pods by their addresses ({mark})",
+            f"let it send to nodes: kubectl annotate svc {users.meta.name} -n {place.namespace} --overwrite {change}",
+        )
+
+
+def _ip_target(users: Service) -> tuple[str, str] | None:
+    """The annotation that says so, and what to annotate instead; None: none does."""
+    marks = dict(users.meta.annotations)
+    aws = f"{_AWS}-nlb-target-type"
+    if marks.get(aws) == "ip":
+        return f"{aws}: ip", f"{aws}=instance"
+    if marks.get(f"{_AWS}-type") == "nlb-ip":
+        return f"{_AWS}-type: nlb-ip", f"{_AWS}-type=external {aws}=instance"
+    if marks.get(_ALB) == "ip":
+        return f"{_ALB}: ip", f"{_ALB}=instance"
+    if f"{_NEG}-status" in marks or "exposed_ports" in marks.get(_NEG, ""):
+        return _NEG, f"{_NEG}-status- {_NEG}={json.dumps(json.dumps({'ingress': False}))}"
+    return None
+
+
+# --- ports --------------------------------------------------------------------------------------------------------
+
+
+def _different_ports(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
+    """A target that is a name leads to whatever number each slot's pods give it."""
+    for port in users.ports:
+        if not port.target or port.target.isdigit():
+            continue
+        found = {slot: _target(place.live.deployment(marks.service, slot), port.target) for slot in Slot}
+        here, there = found[place.target.other], found[place.target]
+        if place.live.deployment(marks.service, place.target) is None or here == there:
+            continue
+        said = f"no port called {port.target}" if there is None else f"{port.target} on port {there[1]}"
+        served = f"on {here[1]}" if here is not None else "nowhere"
+        yield refuse(
+            Rule.DIFFERENT_PORTS,
+            f"Service {users.meta.name} sends to port {port.target}: {marks.workload(place.target)} has {said}, and "
+            f"{marks.workload(place.target.other)} has it {served}",
+            _same_port(marks.workload(place.target), there, here, port.target, place),
+        )
+
+
+Target = tuple[str, int]
+"""Where the number stands in the pod template, as a JSON Pointer, and the number."""
+
+
+def _target(found: Deployment | None, name: str) -> Target | None:
+    """The container port of that name; init containers that go on running may have it as well."""
+    if found is None:
+        return None
+    return next((place for place in _named_ports(found.template, name)), None)
+
+
+def _named_ports(template: Json, name: str) -> Iterator[Target]:
+    for kind in ("containers", "initContainers"):
+        for index, container in enumerate(Node(template).at("spec", kind).items()):
+            if kind == "initContainers" and container.at("restartPolicy").text() != "Always":
+                continue
+            for number, port in enumerate(container.at("ports").items()):
+                if port.at("name").text() == name:
+                    pointer = f"/spec/template/spec/{kind}/{index}/ports/{number}/containerPort"
+                    yield pointer, port.at("containerPort").number()
+
+
+def _same_port(workload: str, there: Target | None, here: Target | None, name: str, place: Place) -> str:
+    if there is None or here is None:
+        return f"give its container the port {name}: kubectl edit deployment/{workload} -n {place.namespace}"
+    ops = json.dumps([{"op": "replace", "path": there[0], "value": here[1]}], separators=(",", ":"))
+    return (
+        f"let it listen there as well: kubectl patch deployment {workload} -n {place.namespace} --type=json -p '{ops}'"
+    )

@@ -1,0 +1,181 @@
+"""What a stack's objects are called, found by their labels; and what is said where that cannot be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.kubernetes_adapter.alfred_kit import Namespace, alfred, copied
+from tests.kubernetes_adapter.shop_kit import KEY, Shop, deployment, service, shop
+
+from bluegreen.domain.rules import Rule
+from bluegreen.domain.stack import Service, Slot, Stack
+from bluegreen.platforms.kubernetes.discovery import Objects, discover
+from bluegreen.platforms.kubernetes.objects import budget_of, deployment_of, service_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bluegreen.domain.stack import Marks
+
+BLUE, GREEN = Slot.BLUE, Slot.GREEN
+
+
+def marks(stack: Stack, name: str) -> Marks:
+    found = stack.service(name).marks
+    assert found is not None
+    return found
+
+
+def test_a_stack_with_names_and_labels_of_its_own_is_found() -> None:
+    found = discover(shop(), Shop().objects)
+    assert found.doubts == ()
+    store = marks(found.stack, "storefront")
+    assert (store.slot_label, store.values) == (KEY, ((BLUE, "left"), (GREEN, "right")))
+    assert store.labels == (("app.kubernetes.io/name", "storefront"),)
+    assert store.workloads == ((BLUE, "storefront-on-the-left"), (GREEN, "storefront-on-the-right"))
+    assert store.previews == ((BLUE, "storefront-left"), (GREEN, "storefront-right"))
+    assert store.budget == "storefront-guard"
+
+
+def test_a_port_by_its_name_is_the_services() -> None:
+    assert discover(shop(), Shop().objects).stack.service("storefront").port == 80
+
+
+def test_a_stack_that_keeps_to_the_convention_needs_no_names() -> None:
+    there = Namespace()
+    objects = Objects(
+        services=tuple(map(service_of, copied(there.services.values()))),
+        deployments=tuple(map(deployment_of, copied(there.deployments.values()))),
+        budgets=tuple(map(budget_of, copied(there.budgets.values()))),
+    )
+    found = discover(alfred(), objects)
+    assert found.doubts == ()
+    assert found.stack == alfred()
+
+
+def test_nothing_at_all_leaves_the_convention() -> None:
+    found = discover(alfred(), Objects(services=(), deployments=()))
+    assert found.stack == alfred()
+
+
+def test_one_service_beside_strangers_in_the_same_namespace() -> None:
+    there = Shop()
+    there.deployments["batch"] = deployment("batch", app="batch", side="left")
+    alone = shop(Service(name="shop-prices", users="prices", image="shop/prices", port=80))
+    found = discover(alone, there.objects)
+    assert found.doubts == ()
+    assert marks(found.stack, "shop-prices").users == "prices"
+    assert marks(found.stack, "shop-prices").workload(GREEN) == "prices-on-the-right"
+
+
+def test_what_the_app_file_says_of_the_slots_counts() -> None:
+    stack = shop(slot_label=KEY, slot_values=((BLUE, "right"), (GREEN, "left")))
+    assert marks(discover(stack, Shop().objects).stack, "prices").workload(BLUE) == "prices-on-the-right"
+
+
+def test_a_slot_without_a_service_of_its_own_has_none() -> None:
+    there = Shop()
+    del there.services["prices-right"]
+    found = marks(discover(shop(), there.objects).stack, "prices")
+    assert (found.preview(BLUE), found.preview(GREEN)) == ("prices-left", "")
+
+
+def test_a_label_that_is_named_and_has_one_value_is_one_slot_only() -> None:
+    there = Shop()
+    one_side(there)
+    (doubt,) = discover(shop(slot_label=KEY), there.objects).doubts
+    assert (doubt.rule, f"one slot only, {KEY}=left" in doubt.text) == (Rule.UNKNOWN_SLOTS, True)
+
+
+def test_a_budget_that_says_it_otherwise_is_not_turned() -> None:
+    there = Shop()
+    there.budgets["prices-guard"]["spec"] |= {"minAvailable": None, "maxUnavailable": 1}
+    assert marks(discover(shop(), there.objects).stack, "prices").budget == ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """What cannot be told, and what is said of it."""
+
+    wrong: Callable[[Shop], object]
+    rule: Rule
+    says: str
+    mend: str
+
+
+def third_side(there: Shop) -> None:
+    there.deployments["x"] = deployment("x", app="prices", side="middle")
+
+
+def second_difference(there: Shop) -> None:
+    for name, one in there.deployments.items():
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        labels["zone"] = name[-4:]
+        labels[KEY] = "left"
+    there.deployments["prices-on-the-right"]["spec"]["template"]["metadata"]["labels"][KEY] = "right"
+    for name in ("prices", "storefront"):
+        there.services[name]["spec"]["selector"].pop(KEY)
+    for one in there.deployments.values():
+        one["spec"]["template"]["metadata"]["labels"]["tone"] = one["spec"]["template"]["metadata"]["labels"]["zone"]
+
+
+def one_side(there: Shop) -> None:
+    for name in ("prices-on-the-right", "storefront-on-the-right"):
+        del there.deployments[name]
+
+
+DOUBTS = {
+    "three values of the label": Doubt(
+        wrong=third_side,
+        rule=Rule.UNKNOWN_SLOTS,
+        says="has the values left, middle, right",
+        mend="kubernetes: {slots: {blue: left, green: middle}}",
+    ),
+    "two labels that differ": Doubt(
+        wrong=second_difference,
+        rule=Rule.UNKNOWN_SLOTS,
+        says="which label names the slot",
+        mend="kubernetes: {slot_label: LABEL}",
+    ),
+    "one slot only": Doubt(
+        wrong=one_side,
+        rule=Rule.UNKNOWN_SLOTS,
+        says="there is one slot only: no Deployment differs",
+        mend="a second one",
+    ),
+    "two Deployments for one slot": Doubt(
+        wrong=lambda s: s.deployments.update(canary=deployment("canary", app="prices", side="right")),
+        rule=Rule.UNKNOWN_SLOTS,
+        says="Deployments canary and prices-on-the-right",
+        mend="kubectl get pods -l app.kubernetes.io/name=prices",
+    ),
+    "no port of that name": Doubt(
+        wrong=lambda s: s.spec("storefront").update(ports=[{"name": "http", "port": 80}]),
+        rule=Rule.UNKNOWN_PORT,
+        says="Service storefront has no port called web; it has http (80)",
+        mend="storefront: port",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTS.values(), ids=DOUBTS.keys())
+def test_what_cannot_be_told_is_said(case: Doubt) -> None:
+    there = Shop()
+    case.wrong(there)
+    doubts = [each for each in discover(shop(), there.objects).doubts if case.says in each.text]
+    assert [each.rule for each in doubts] == [case.rule], discover(shop(), there.objects).doubts
+    assert case.mend in doubts[0].mend
+
+
+def test_a_service_without_a_selector_is_known_by_its_deployments() -> None:
+    there = Shop()
+    there.services["prices"] = service("prices", app="prices", side="left", selector=None)
+    for side in ("left", "right"):
+        made = there.deployments.pop(f"prices-on-the-{side}")
+        made["metadata"]["name"] = f"prices-{side}"
+        there.deployments[f"prices-{side}"] = made
+    found = marks(discover(shop(), there.objects).stack, "prices")
+    assert dict(found.labels)["app.kubernetes.io/name"] == "prices"
+    assert found.workload(GREEN) == "prices-right"

@@ -1,0 +1,90 @@
+"""``examine`` against an API server: what is told of a stack that is good, that is bad, and that is not there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.kubernetes_adapter.alfred_kit import Namespace
+from tests.kubernetes_adapter.authority_kit import without
+from tests.kubernetes_adapter.cluster_kit import LIMIT, Served
+
+from bluegreen.domain.rules import Rule
+from bluegreen.ports import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bluegreen.ports import Finding
+
+
+def good() -> Namespace:
+    """Alfred as the chart has it, with all that the kit's plain pods leave out."""
+    there = Namespace()
+    for name in there.deployments:
+        container, spec = there.container(name), there.spec(name)
+        ready = container["readinessProbe"]
+        container |= {
+            "readinessProbe": {**ready, "periodSeconds": 5},
+            "livenessProbe": {**ready, "periodSeconds": 10},
+            "startupProbe": {**ready, "periodSeconds": 3, "failureThreshold": 30},
+            "imagePullPolicy": "IfNotPresent",
+        }
+        spec["topologySpreadConstraints"] = [{"maxSkew": 1}]
+    return there
+
+
+def examined(served: Served) -> Sequence[Finding]:
+    with served.platform() as platform:
+        return platform.examine(until=LIMIT)
+
+
+def test_a_good_stack_is_clean_and_nothing_is_written_not_even_as_a_dry_run() -> None:
+    served = Served(good())
+    assert examined(served) == ()
+    assert served.written == []
+
+
+def test_what_refuses_comes_first_each_with_why_and_a_mend() -> None:
+    there = good()
+    there.container("alfred-backend-green").pop("lifecycle")
+    there.services["alfred-gateway"]["spec"]["publishNotReadyAddresses"] = True
+    found = examined(Served(there))
+    assert [each.rule for each in found] == [Rule.NOT_READY_ADDRESSES, Rule.NO_PRE_STOP]
+    assert [each.severity for each in found] == [Severity.REFUSE, Severity.WARN]
+    assert all(each.why and each.mend.startswith("kubectl ") for each in found)
+
+
+def test_a_missing_deployment_and_a_slot_without_an_address_of_its_own() -> None:
+    there = good()
+    del there.deployments["alfred-backend-green"], there.services["alfred-gateway-green"]
+    found = {each.rule: each for each in examined(Served(there))}
+    assert set(found) == {Rule.MISSING_OBJECT, Rule.NO_PREVIEW}
+    assert "kubectl expose deployment alfred-gateway-green -n alfred" in found[Rule.NO_PREVIEW].mend
+
+
+def test_one_pod_that_serves() -> None:
+    there = good()
+    there.deployments["alfred-backend-blue"]["spec"]["replicas"] = 1
+    found = {each.rule: each.mend for each in examined(Served(there))}
+    assert found[Rule.SINGLE_REPLICA] == "kubectl scale deployment alfred-backend-blue -n alfred --replicas=2"
+
+
+def test_a_stack_that_is_not_there_is_a_finding() -> None:
+    there = good()
+    del there.services["alfred-gateway"]
+    (found,) = examined(Served(there))
+    assert (found.rule, found.severity) == (Rule.MISSING_OBJECT, Severity.REFUSE)
+    assert "there is no Service alfred-gateway" in found.text
+
+
+def test_a_missing_right_is_a_finding_with_the_commands_that_give_it() -> None:
+    served = Served(good())
+    for name in ("alfred-backend", "alfred-gateway"):
+        served.reviewer.rules = without(served.reviewer.rules, plural="services", verb="patch", name=name)
+    found = [each for each in examined(served) if each.rule == Rule.MISSING_RIGHT]
+    assert [each.severity for each in found] == [Severity.REFUSE]
+    assert found[0].mend == (
+        "kubectl create role bluegreen-patch-services -n alfred --verb=patch --resource=services "
+        "--resource-name=alfred-backend --resource-name=alfred-gateway && "
+        "kubectl create rolebinding bluegreen-patch-services -n alfred --role=bluegreen-patch-services --user=ann"
+    )

@@ -1,0 +1,325 @@
+"""The API's words in, the domain's out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.kubernetes_adapter.objects_kit import (
+    STACK,
+    deployment,
+    endpoint_slice,
+    live,
+    pod,
+    service,
+    template,
+)
+
+from bluegreen.domain.dating import dated
+from bluegreen.domain.health import Doomed, Ready, judge
+from bluegreen.domain.routing import Active, Split, active, routed
+from bluegreen.domain.snapshot import Lost, Pod, Running, Snapshot, Terminated, Waiting, Windows
+from bluegreen.domain.stack import Instant, Slot
+from bluegreen.domain.values import replace
+from bluegreen.platforms.kubernetes.objects import event_of
+from bluegreen.platforms.kubernetes.picture import compose
+
+BLUE, GREEN = Slot.BLUE, Slot.GREEN
+SIZES = tuple((name, 2) for name in STACK.names)
+
+
+def snapshot(**changes: Any) -> Snapshot:
+    return compose(live(**changes), stack=STACK, at=Instant(5.0))
+
+
+def test_a_stack_at_rest() -> None:
+    found = snapshot()
+    assert active(found.routes) == Active(BLUE)
+    assert routed(found, BLUE, at_least=SIZES)
+    assert not routed(found, GREEN, at_least=SIZES)
+    assert isinstance(judge(found, GREEN, revision=""), Ready)
+    work = found.workload("pair-back", GREEN)
+    assert (str(work.image), work.replicas, work.reachable, work.settled) == ("pair/back:v1", 2, 2, True)
+    assert [each.address for each in work.pods] == ["10.0.0.1:8000", "10.0.0.2:8000"]
+    assert work.image_ids == {"sha256:1"}
+
+
+def test_a_route_says_whose_write_it_carries() -> None:
+    marked = [service(name, GREEN, **{"bluegreen.dev_fence": "w-1"}) for name in STACK.names]
+    route = snapshot(services=marked).route("pair-back")
+    assert (route.slot, route.version, route.fence, route.changed_by) == (GREEN, "7", "w-1", "kubectl-patch")
+
+
+def test_a_selector_without_a_slot_or_with_a_strange_one_is_no_slot() -> None:
+    odd = [service("pair-back", None), service("pair-front", BLUE)]
+    odd[1]["spec"]["selector"]["slot"] = "purple"
+    found = active(snapshot(services=odd).routes)
+    assert found == Split((("pair-back", None), ("pair-front", None)))
+
+
+def test_an_endpoint_that_is_no_pod_of_the_slot_keeps_a_switch_from_having_arrived() -> None:
+    stranger = {"metadata": {"name": "plain-1"}, "status": {"podIP": "10.0.0.9"}}
+    mine = [pod("pair-back", BLUE, number) for number in (1, 2)]
+    slices = [endpoint_slice("pair-back", *mine, stranger), endpoint_slice("pair-front")]
+    assert not routed(snapshot(slices=slices), BLUE, at_least=(("pair-back", 2),))
+
+
+@pytest.mark.parametrize(
+    "status",
+    [{"observedGeneration": 2}, {"updatedReplicas": 1}, {"replicas": 3}],
+    ids=["not seen yet", "one is old", "an old one is left"],
+)
+def test_a_rollout_that_goes_on_is_not_settled(status: dict[str, int]) -> None:
+    works = [deployment(name, GREEN, status=status) for name in STACK.names]
+    assert not snapshot(deployments=works).workload("pair-back", GREEN).settled
+
+
+def test_only_pods_of_the_newest_release_are_judged() -> None:
+    fresh = template("pair-back", GREEN, release="r-2")
+    old = pod("pair-back", GREEN, 1, release="r-1", ready=False)
+    old["status"]["containerStatuses"][0].update(
+        state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": {"exitCode": 1}}, restartCount=9
+    )
+    found = snapshot(
+        deployments=[deployment("pair-back", GREEN, template=fresh, replicas=1)],
+        pods=[old, pod("pair-back", GREEN, 2, release="r-2")],
+    )
+    work = found.workload("pair-back", GREEN)
+    assert (work.revision, [each.name for each in work.current]) == ("r-2", ["pair-back-green-2"])
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (
+            {"waiting": {"reason": "ErrImagePull", "message": "not found"}},
+            Waiting(reason="ErrImagePull", message="not found"),
+        ),
+        ({"terminated": {"exitCode": 3, "reason": "Error"}}, Terminated(exit_code=3, reason="Error")),
+        ({"running": {}}, Running()),
+        ({}, Waiting(reason="Pending")),
+    ],
+)
+def test_container_states(state: dict[str, Any], expected: object) -> None:
+    made = pod("pair-back", GREEN, 1, ready=False)
+    made["status"]["containerStatuses"][0]["state"] = state
+    (found,) = snapshot(pods=[made]).workload("pair-back", GREEN).pods[0].containers
+    assert found.state == expected
+
+
+def test_an_init_container_that_is_done_is_not_a_crash_and_one_that_failed_is() -> None:
+    made = pod("pair-back", GREEN, 1)
+    done = {"name": "init", "ready": True, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    failed = {"name": "init", "ready": False, "state": {"terminated": {"exitCode": 2, "reason": "Error"}}}
+    for status, names in ((done, ["back"]), (failed, ["init", "back"])):
+        made["status"]["initContainerStatuses"] = [status]
+        containers = snapshot(pods=[made]).workload("pair-back", GREEN).pods[0].containers
+        assert [container.name for container in containers] == names
+
+
+def test_pods_that_are_over_or_on_their_way_out() -> None:
+    evicted = pod("pair-back", GREEN, 1, status={"phase": "Failed", "reason": "Evicted"})
+    going = pod("pair-back", GREEN, 2, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+    work = snapshot(pods=[evicted, going]).workload("pair-back", GREEN)
+    assert [(each.name, each.terminating, each.ready) for each in work.pods] == [("pair-back-green-2", True, False)]
+    assert work.current == ()
+
+
+def test_a_pod_without_a_place_says_why() -> None:
+    where = [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/2 nodes"}]
+    made = pod("pair-back", GREEN, 1, status={"conditions": where, "containerStatuses": None, "podIP": ""})
+    found = snapshot(pods=[made]).workload("pair-back", GREEN).pods[0]
+    assert (found.unplaced, found.ready, found.address) == ("0/2 nodes", False, "")
+
+
+def test_what_keeps_the_controller_from_making_pods_dooms_the_slot() -> None:
+    quota = [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]
+    works = [deployment(name, GREEN, status={"conditions": quota}) for name in STACK.names]
+    first = dated(snapshot(deployments=works, pods=[]), before=None)
+    later = dated(replace(first, at=Instant(first.at + 5.0)), before=first)
+    verdict = judge(later, GREEN, revision="")
+    assert isinstance(verdict, Doomed)
+    assert "exceeded quota" in str(verdict.cause)
+
+
+def test_a_paused_deployment_says_how_to_go_on() -> None:
+    works = [deployment("pair-back", GREEN, paused=True)]
+    assert "kubectl rollout resume" in snapshot(deployments=works).workload("pair-back", GREEN).problem
+
+
+def test_a_slot_without_a_deployment_holds_nothing() -> None:
+    work = snapshot(deployments=[deployment("pair-back", BLUE)]).workload("pair-back", GREEN)
+    assert (work.image, work.replicas, work.pods) == (None, 0, ())
+
+
+def test_the_next_stage_has_the_active_size_and_the_idle_settings() -> None:
+    works = [deployment("pair-back", BLUE, replicas=5), deployment("pair-back", GREEN, replicas=1)]
+    works[1]["spec"]["template"] = template("pair-back", GREEN, LEVEL="debug")
+    wanted = snapshot(deployments=works).stage_of("pair-back")
+    assert wanted.replicas == 5
+    assert ("spec.containers.back.env.LEVEL", "debug") in wanted.template.settings
+
+
+def test_the_port_of_a_pod_is_that_of_its_own_services_slice() -> None:
+    mine = pod("pair-back", GREEN, 1)
+    slices = [endpoint_slice("pair-back-green", mine, port=9000), endpoint_slice("pair-back", mine)]
+    assert snapshot(slices=slices, pods=[mine]).workload("pair-back", GREEN).pods[0].address == "10.0.0.1:9000"
+    assert snapshot(slices=[], pods=[mine]).workload("pair-back", GREEN).pods[0].address == ""
+
+
+def test_without_a_service_of_its_own_nobody_counts_who_reaches_the_slot() -> None:
+    assert snapshot(slices=[endpoint_slice("pair-back")]).workload("pair-back", GREEN).reachable is None
+
+
+# What is said of pods: by their Events, and by their status as a whole.
+
+
+def said(reason: str, message: str = "", *, at: int, number: int = 1, field: str = "") -> dict[str, Any]:
+    """An Event of the pod of that number."""
+    about = {"kind": "Pod", "uid": f"p-pair-back-green-{number}", "fieldPath": field}
+    meta = {"name": f"e-{at}", "uid": f"e-{at}", "resourceVersion": str(at)}
+    stamp = f"2026-01-01T00:00:{at:02d}Z"
+    return {"metadata": meta, "reason": reason, "message": message, "involvedObject": about, "lastTimestamp": stamp}
+
+
+def unready(*, sandbox: str = "", state: dict[str, Any] | None = None, started: bool = True, **spec: Any) -> Any:
+    """A pod that is not ready; ``sandbox``: whether it is set up, as its condition says."""
+    made = pod("pair-back", GREEN, 1, ready=False)
+    conditions = [{"type": "PodReadyToStartContainers", "status": sandbox}] if sandbox else []
+    made["status"]["conditions"] += conditions
+    made["status"]["containerStatuses"][0].update(state=state or {"running": {}}, started=started)
+    made["spec"] = spec
+    return made
+
+
+def seen(made: Any, *events: dict[str, Any]) -> Pod:
+    found = replace(live(pods=[made]), events=tuple(map(event_of, events)))
+    return compose(found, stack=STACK, at=Instant(5.0)).workload("pair-back", GREEN).pods[0]
+
+
+CREATING = {"waiting": {"reason": "ContainerCreating"}}
+MOUNT = said("FailedMount", 'secret "s" not found', at=3)
+
+
+@pytest.mark.parametrize(
+    ("made", "events", "expected"),
+    [
+        (unready(sandbox="False", state=CREATING), [MOUNT], "FailedMount"),
+        (unready(sandbox="False", state=CREATING), [said("FailedAttachVolume", at=1), MOUNT], "FailedMount"),
+        (unready(sandbox="False", state=CREATING), [MOUNT, said("Scheduled", at=4)], "FailedMount"),
+        (unready(sandbox="True", state=CREATING), [MOUNT], ""),  # it is mounted by now, and an image is pulled
+        (unready(sandbox="False"), [MOUNT], ""),  # it has run
+        (unready(state=CREATING), [MOUNT], "FailedMount"),  # a kubelet that does not say
+        (unready(state=CREATING), [MOUNT, said("Pulling", at=4)], ""),
+        (unready(sandbox="False", state=CREATING), [said("FailedMount", at=1, number=2)], ""),  # another pod's
+        (unready(sandbox="True"), [said("NodeNotReady", at=4)], "NodeNotReady"),
+        (unready(sandbox="True"), [said("NodeNotReady", at=4), said("SandboxChanged", at=5)], ""),  # it is back
+        (pod("pair-back", GREEN, 1), [said("NodeNotReady", at=4)], ""),  # it is ready
+        (unready(sandbox="True"), [said("FailedKillPod", at=4)], ""),
+        (unready(), [], ""),
+    ],
+)
+def test_what_keeps_a_pod_from_starting(made: Any, events: list[dict[str, Any]], expected: str) -> None:
+    trouble = seen(made, *events).trouble
+    assert (trouble.reason if trouble is not None else "") == expected
+
+
+def nowhere(reason: str = "Unschedulable", **status: Any) -> Any:
+    conditions = [{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/2 nodes"}]
+    return pod(
+        "pair-back", GREEN, 1, ready=False, status={"conditions": conditions, "containerStatuses": None, **status}
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "events", "expected"),
+    [
+        (nowhere(), [], ""),
+        (nowhere(), [said("FailedScheduling", at=1)], ""),
+        (nowhere(), [said("TriggeredScaleUp", at=1)], "an autoscaler makes a node"),
+        (nowhere(), [said("Nominated", at=1)], "an autoscaler makes a node"),
+        (nowhere(), [said("TriggeredScaleUp", at=1), said("NotTriggerScaleUp", at=2)], ""),
+        (nowhere(), [said("NotTriggerScaleUp", at=1), said("TriggeredScaleUp", at=2)], "an autoscaler makes a node"),
+        (nowhere(nominatedNodeName="n1"), [], "the scheduler makes room on n1"),
+        (nowhere("SchedulingGated"), [], "its scheduling gates are not open yet"),
+        (nowhere("SchedulerError"), [], "the scheduler had an error, and tries again"),
+        (unready(), [said("TriggeredScaleUp", at=1)], ""),  # it has its place
+    ],
+)
+def test_who_promises_a_place(made: Any, events: list[dict[str, Any]], expected: str) -> None:
+    assert seen(made, *events).promised == expected
+
+
+KILLED = said("Killing", "Container back failed startup probe, will be restarted", at=4)
+ALIVE = said("Killing", "Container back failed liveness probe, will be restarted", at=5)
+OTHER = said("Killing", "Container side failed startup probe, will be restarted", at=6)
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [([], ""), ([KILLED], "startup"), ([KILLED, ALIVE], "liveness"), ([OTHER], ""), ([said("Killing", at=1)], "")],
+)
+def test_for_which_probe_a_container_is_ended(events: list[dict[str, Any]], expected: str) -> None:
+    assert seen(unready(), *events).containers[0].condemned == expected
+
+
+BACK = "spec.containers{back}"
+REFUSED = said("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", at=1, field=BACK)
+BEGINS = said("Unhealthy", 'Startup probe failed: Get "http://10.0.0.1/": connection refused', at=1, field=BACK)
+
+
+@pytest.mark.parametrize(
+    ("made", "events", "expected"),
+    [
+        (unready(), [], "not ready yet"),
+        (unready(started=False), [], "starting up"),
+        (unready(), [REFUSED], "readiness: HTTP probe failed with statuscode: 503"),
+        (unready(started=False), [BEGINS], 'startup: Get "http://10.0.0.1/": connection refused'),
+        (unready(), [BEGINS], "not ready yet"),  # that is over
+        (unready(state=CREATING), [REFUSED], ""),
+        (pod("pair-back", GREEN, 1), [REFUSED], ""),
+    ],
+)
+def test_how_a_probe_fails(made: Any, events: list[dict[str, Any]], expected: str) -> None:
+    assert seen(made, *events).containers[0].failing == expected
+
+
+def test_the_windows_of_a_containers_own_probes() -> None:
+    startup = {"periodSeconds": 3, "failureThreshold": 30, "initialDelaySeconds": 2}
+    spec = [{"name": "back", "startupProbe": startup, "readinessProbe": {"httpGet": {"path": "/"}}}]
+    assert seen(unready(containers=spec)).containers[0].windows == Windows(startup=93.0, readiness=31.0)
+    assert seen(unready(containers=[{"name": "back"}])).containers[0].windows == Windows()
+
+
+def test_pods_that_failed_as_a_whole_are_the_workloads_loss() -> None:
+    def over(number: int, release: str = "r-2", **status: Any) -> Any:
+        at = {"creationTimestamp": f"2026-01-01T00:00:0{number}Z"}
+        made = pod("pair-back", GREEN, number, release=release, status={"phase": "Failed", **status})
+        return {**made, "metadata": {**made["metadata"], **at}}
+
+    works = [deployment("pair-back", GREEN, template=template("pair-back", GREEN, release="r-2"))]
+    evicted = over(2, reason="Evicted", message="low on memory; token=canary")
+    pods = [evicted, over(1), over(3, release="r-1"), over(4, phase="Succeeded")]
+    work = snapshot(deployments=works, pods=pods).workload("pair-back", GREEN)
+    assert work.lost == (
+        Lost(pod="pair-back-green-1", reason="Failed"),
+        Lost(pod="pair-back-green-2", reason="Evicted", message="low on memory; token=***"),
+    )
+    assert work.pods == ()
+
+
+@pytest.mark.parametrize(
+    ("reason", "observed", "expected"),
+    [("ProgressDeadlineExceeded", 3, 60.0), ("ProgressDeadlineExceeded", 2, None), ("ReplicaSetUpdated", 3, None)],
+)
+def test_a_deadline_of_the_deployment_is_told_of_its_newest_spec(
+    reason: str, observed: int, expected: float | None
+) -> None:
+    conditions = [{"type": "Progressing", "status": "False", "reason": reason}]
+    status = {"conditions": conditions, "observedGeneration": observed}
+    works = [deployment("pair-back", GREEN, status=status, progressDeadlineSeconds=60)]
+    assert snapshot(deployments=works).workload("pair-back", GREEN).overdue == expected
+
+
+def test_what_a_service_needs() -> None:
+    assert [work.needs for work in snapshot().slot_workloads(GREEN)] == [(), ("pair-back",)]

@@ -1,0 +1,184 @@
+"""Services that users call, one thing wrong at a time in a good shop: the rule, and the very command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.kubernetes_adapter.shop_kit import KEY, Shop, shop
+
+from bluegreen.domain.errors import UsageError
+from bluegreen.domain.rules import Rule
+from bluegreen.domain.stack import Slot
+from bluegreen.platforms.kubernetes.discovery import discover
+from bluegreen.platforms.kubernetes.fitness import Place
+from bluegreen.platforms.kubernetes.service_rules import require_switchable, service_findings
+from bluegreen.ports import Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REFUSE, WARN = Severity.REFUSE, Severity.WARN
+PATCH = "kubectl patch svc prices -n shop -p "
+
+
+def place(there: Shop) -> Place:
+    stack = discover(shop(), there.objects).stack
+    return Place(stack=stack, live=there.live(stack), target=Slot.GREEN, namespace="shop")
+
+
+def test_a_good_shop_has_nothing_against_a_switch() -> None:
+    assert tuple(service_findings(place(Shop()))) == ()
+    require_switchable(place(Shop()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One thing that is wrong."""
+
+    wrong: Callable[[Shop], object]
+    rule: Rule
+    mend: str
+    severity: Severity = REFUSE
+
+
+def annotated(there: Shop, **marks: str) -> None:
+    there.services["prices"]["metadata"]["annotations"] = {
+        f"{'cloud.google.com' if 'neg' in name else 'service.beta.kubernetes.io'}/{name.replace('_', '-')}": value
+        for name, value in marks.items()
+    }
+
+
+def port(there: Shop, **changes: object) -> None:
+    there.container("prices-on-the-right")["ports"][0].update(changes)
+
+
+def local(there: Shop, *, bare: bool, **spec: object) -> None:
+    there.spec("prices").update(spec)
+    if bare:
+        there.pods = [each for each in there.pods if each["metadata"]["name"] != "prices-right-2"]
+
+
+AWS = "aws_load_balancer"
+CASES = {
+    "headless": Case(
+        wrong=lambda s: s.spec("prices").update(clusterIP="None"),
+        rule=Rule.HEADLESS,
+        mend="kubectl expose deployment prices-on-the-left -n shop --name=prices-users --port=80 --target-port=http "
+        f"--selector=app.kubernetes.io/name=prices,{KEY}=left",
+    ),
+    "ExternalName": Case(
+        wrong=lambda s: s.spec("prices").update(type="ExternalName", externalName="x.example", selector=None),
+        rule=Rule.EXTERNAL_NAME,
+        mend=PATCH + '\'{"spec":{"type":"ClusterIP","externalName":null,"selector":{"app"',
+    ),
+    "no selector": Case(
+        wrong=lambda s: s.spec("prices").update(selector=None), rule=Rule.NO_SELECTOR, mend=PATCH + '\'{"spec":{"sel'
+    ),
+    "no slot label": Case(
+        wrong=lambda s: s.spec("prices")["selector"].pop(KEY),
+        rule=Rule.NO_SLOT_LABEL,
+        mend=PATCH + f'\'{{"spec":{{"selector":{{"{KEY}":"left"}}}}}}\'',
+    ),
+    "split": Case(
+        wrong=lambda s: s.spec("storefront")["selector"].update({KEY: "right"}),
+        rule=Rule.SPLIT_STACK,
+        mend="bluegreen rollback --to blue",
+    ),
+    "publishNotReadyAddresses": Case(
+        wrong=lambda s: s.spec("prices").update(publishNotReadyAddresses=True),
+        rule=Rule.NOT_READY_ADDRESSES,
+        mend=PATCH + '\'{"spec":{"publishNotReadyAddresses":false}}\'',
+    ),
+    "another number for the same name": Case(
+        wrong=lambda s: port(s, containerPort=9090),
+        rule=Rule.DIFFERENT_PORTS,
+        mend="kubectl patch deployment prices-on-the-right -n shop --type=json -p "
+        '\'[{"op":"replace","path":"/spec/template/spec/containers/0/ports/0/containerPort","value":8080}]\'',
+    ),
+    "no such name": Case(
+        wrong=lambda s: port(s, name="https"), rule=Rule.DIFFERENT_PORTS, mend="kubectl edit deployment/prices-on-the-r"
+    ),
+    "inside Local, uncovered": Case(
+        wrong=lambda s: local(s, bare=True, internalTrafficPolicy="Local"),
+        rule=Rule.INTERNAL_LOCAL,
+        mend=PATCH + '\'{"spec":{"internalTrafficPolicy":"Cluster"}}\'',
+    ),
+    "inside Local, covered today": Case(
+        wrong=lambda s: local(s, bare=False, internalTrafficPolicy="Local"),
+        rule=Rule.INTERNAL_LOCAL,
+        mend=PATCH,
+        severity=WARN,
+    ),
+    "outside Local, uncovered": Case(
+        wrong=lambda s: local(s, bare=True, type="NodePort", externalTrafficPolicy="Local"),
+        rule=Rule.EXTERNAL_LOCAL,
+        mend=PATCH + '\'{"spec":{"externalTrafficPolicy":"Cluster"}}\'',
+    ),
+    "AWS, targets by address": Case(
+        wrong=lambda s: annotated(s, **{f"{AWS}_nlb_target_type": "ip"}),
+        rule=Rule.IP_TARGETS,
+        mend="service.beta.kubernetes.io/aws-load-balancer-nlb-target-type=instance",
+    ),
+    "AWS, as it was said before": Case(
+        wrong=lambda s: annotated(s, **{f"{AWS}_type": "nlb-ip"}),
+        rule=Rule.IP_TARGETS,
+        mend="service.beta.kubernetes.io/aws-load-balancer-type=external",
+    ),
+    "GCP, a group of endpoints": Case(
+        wrong=lambda s: annotated(s, neg='{"exposed_ports": {"80": {}}}'),
+        rule=Rule.IP_TARGETS,
+        mend="cloud.google.com/neg-status-",
+    ),
+    "affinity": Case(
+        wrong=lambda s: s.spec("prices").update(sessionAffinity="ClientIP"),
+        rule=Rule.SESSION_AFFINITY,
+        mend=PATCH + '\'{"spec":{"sessionAffinity":"None","sessionAffinityConfig":null}}\'',
+        severity=WARN,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_one_thing_wrong(case: Case) -> None:
+    there = Shop()
+    case.wrong(there)
+    found = list(service_findings(place(there)))
+    assert [(each.rule, each.severity) for each in found] == [(case.rule, case.severity)], found
+    assert case.mend in found[0].mend
+    assert found[0].why == case.rule.why
+
+
+NO_SWITCH = ("headless", "ExternalName", "no selector", "no slot label")
+
+
+@pytest.mark.parametrize("name", NO_SWITCH)
+def test_a_service_that_can_name_no_slot_is_refused_before_a_plan_is_made(name: str) -> None:
+    there = Shop()
+    CASES[name].wrong(there)
+    with pytest.raises(UsageError) as caught:
+        require_switchable(place(there))
+    assert CASES[name].mend in caught.value.mend
+
+
+FINE = {
+    "a policy for outside, on a Service that is inside": lambda s: local(s, bare=True, externalTrafficPolicy="Local"),
+    "what every Service is given on GKE": lambda s: annotated(s, neg='{"ingress": true}'),
+    "AWS, targets by node": lambda s: annotated(s, **{f"{AWS}_nlb_target_type": "instance"}),
+    "a target that is a number": lambda s: s.spec("prices").update(ports=[{"port": 80, "targetPort": 8080}]),
+    "a port of a sidecar that goes on running": lambda s: sidecar_port(s),
+}
+
+
+def sidecar_port(there: Shop) -> None:
+    for side in ("left", "right"):
+        there.template(f"prices-on-the-{side}")["initContainers"][0]["ports"] = [{"name": "tls", "containerPort": 8443}]
+    there.spec("prices")["ports"].append({"name": "tls", "port": 443, "targetPort": "tls"})
+
+
+@pytest.mark.parametrize("fine", FINE.values(), ids=FINE.keys())
+def test_what_must_not_trigger(fine: Callable[[Shop], object]) -> None:
+    there = Shop()
+    fine(there)
+    assert list(service_findings(place(there))) == []
