@@ -78,10 +78,19 @@ class Handler(BaseHTTPRequestHandler):
             body = "\\n".join(f"{{name}}={{value}}" for name, value in os.environ.items())
         if self.path == "/metrics":
             body = metrics()
+        if self.path == "/told":
+            body = '{{"ok": true, "n": 3, "list": ["a"]}}'
         if self.path not in NOT_USERS:
             with counting:
                 answers[status] = answers.get(status, 0) + 1
+        self.answer(status, body)
+
+    def do_POST(self):
+        self.answer(200, self.rfile.read(int(self.headers["Content-Length"])).decode())
+
+    def answer(self, status, body):
         self.send_response(status)
+        self.send_header("X-Told", "yes")
         self.send_header("Content-Length", str(len(body)))
         if leaving.is_set():
             self.send_header("Connection", "close")

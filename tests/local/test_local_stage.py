@@ -28,7 +28,7 @@ from tests.local.local_kit import (
 )
 
 from bluegreen.domain.errors import DeadlineExceeded, Held, Interrupted, LostLock
-from bluegreen.domain.health import Doomed, Ready, judge
+from bluegreen.domain.health import Doomed, Progressing, Ready, judge
 from bluegreen.domain.plan import Options, make_plan, previous_spec
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.routing import Conflict, Moved
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from bluegreen.domain.health import Verdict
     from bluegreen.domain.snapshot import Snapshot
+    from bluegreen.domain.stack import Instant
     from bluegreen.platforms.local.platform import LocalPlatform
     from bluegreen.ports import Grip
 
@@ -69,10 +70,16 @@ def grip(running: Local) -> Iterator[Grip]:
 
 
 def verdict(platform: LocalPlatform, *, revision: str, limit: float = 20) -> Verdict:
-    for snapshot in platform.changes(until=soon(limit)):
+    due: Instant | None = None
+
+    def again() -> Instant | None:
+        return due
+
+    for snapshot in platform.changes(until=soon(limit), again=again):
         found = judge(snapshot, GREEN, revision=revision)
         if isinstance(found, Ready | Doomed):
             return found
+        due = found.again if isinstance(found, Progressing) else None
     raise AssertionError("changes() just ended")
 
 
@@ -157,7 +164,7 @@ def test_an_image_that_vanishes_is_a_missing_image(running: Local, platform: Loc
     found = verdict(platform, revision="r-2")
 
     assert isinstance(found, Doomed)
-    assert found.cause.reason == "ErrImagePull"
+    assert (found.cause.reason, found.cause.word) == ("image not found", "ErrImagePull")
     assert re.match(r"demo/(backend|gateway):v9 not found: there is no folder", found.cause.detail)
 
 

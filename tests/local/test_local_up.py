@@ -10,9 +10,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from tests.local.local_kit import (
     BACKEND,
@@ -32,6 +34,7 @@ from tests.local.local_kit import (
 )
 
 from bluegreen.domain.errors import HeldBy, NotStarted, PlatformError, ReleaseFailed, UsageError
+from bluegreen.domain.events import Event, Note
 from bluegreen.platforms.local import envoy_run, processes
 from bluegreen.platforms.local.addresses import Ports, bindable
 
@@ -164,14 +167,47 @@ def test_supervisord_killed_and_up_again_loses_no_request(fresh: Local) -> None:
         wait_for(platform, "all are ready", lambda now: all(work.ready == 2 for work in now.workloads))
 
 
+def an_up_of_its_own(fresh: Local) -> subprocess.Popen[bytes]:
+    """In a process that can be killed."""
+    program = "import sys; from pathlib import Path; sys.path.insert(0, '.'); from tests.local.local_kit import *;"
+    program += f"Local(layout=Layout(Path({str(fresh.layout.state)!r})), images=Path({str(fresh.images)!r}),"
+    program += f" stack=stack(), ports={fresh.ports!r}).up()"
+    return subprocess.Popen([sys.executable, "-c", program])
+
+
+def supervisord_of(process: subprocess.Popen[bytes]) -> psutil.Process | None:
+    """The one that it has just started and that is not a daemon yet."""
+    children = psutil.Process(process.pid).children()
+    return next((child for child in children if "supervisor.supervisord" in child.cmdline()), None)
+
+
+def test_a_supervisord_that_a_killed_up_has_started_is_awaited(fresh: Local) -> None:
+    """It was started, does not answer yet, and nobody has recorded it: the next one must not start another."""
+    with an_up_of_its_own(fresh) as killed:
+        eventually("supervisord is started", lambda: supervisord_of(killed) is not None)
+        started = supervisord_of(killed)
+        assert started is not None, "it is a daemon already"
+        started.suspend()
+        killed.kill()
+    with ThreadPoolExecutor() as pool:
+        following = pool.submit(fresh.up)
+        eventually("the next one says what it waits for", lambda: any(map(is_awaited, fresh.events)))
+        started.resume()
+        following.result(timeout=60)
+    assert fresh.supervisord().alive()
+    with fresh.open() as platform:
+        assert [work.ready for work in platform.snapshot(until=soon(5)).workloads] == [2, 2, 2, 2]
+
+
+def is_awaited(event: Event) -> bool:
+    return isinstance(event, Note) and "is awaited" in event.text
+
+
 def test_up_killed_in_the_middle_of_a_recovery_is_finished_by_the_next(fresh: Local) -> None:
     fresh.up()
     replicas = [found for path in fresh.layout.pids.glob("demo-*") if (found := processes.recorded(path))]
     fresh.supervisord().signal(signal.SIGKILL)
-    program = "import sys; from pathlib import Path; sys.path.insert(0, '.'); from tests.local.local_kit import *;"
-    program += f"Local(layout=Layout(Path({str(fresh.layout.state)!r})), images=Path({str(fresh.images)!r}),"
-    program += f" stack=stack(), ports={fresh.ports!r}).up()"
-    with subprocess.Popen([sys.executable, "-c", program]) as killed:
+    with an_up_of_its_own(fresh) as killed:
         eventually("the first one adopts orphans", lambda: any(fresh.layout.pids.glob("*.orphan-*")))
         killed.kill()
 

@@ -267,11 +267,11 @@ class Agent:
         while (health := life.health) is not None and not health.hopeless:
             kind, at = probes.due(health)
             await asyncio.sleep(max(0.0, at - self._clock.now()))
-            probe = probes.probe_of(life.service.probes, kind)
+            probe = probes.probe_of(life.service.probed, kind)
             answer = await ask(life.replica.port, probe.path, timeout=probe.timeout)
             if life.health is not health:
                 return
-            life.health = probes.judged(health, kind, answer, probes=life.service.probes, now=self._clock.now())
+            life.health = probes.judged(health, kind, answer, probes=life.service.probed, now=self._clock.now())
             self._publish()
         if life.health is not None:
             await self._restart(life)
@@ -279,7 +279,7 @@ class Agent:
     async def _restart(self, life: Life) -> None:
         """Ask the process to end, and kill it after its grace; supervisord starts another, after a pause."""
         process = Process(pid=life.pid, identity=identity(life.pid))
-        life.condemned = life.health.hopeless if life.health is not None else ""
+        life.condemn()
         self._publish()
         process.signal(signal.SIGTERM, group=True)
         await asyncio.sleep(life.service.grace)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseFailed, UsageError
@@ -19,6 +18,7 @@ from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.stack import Instant, Slot, after
+from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.local import envoy_run, images, processes, reserve
 from bluegreen.platforms.local.addresses import bindable
 from bluegreen.platforms.local.dataplane import DataPlane
@@ -30,7 +30,7 @@ from bluegreen.platforms.local.platform import LocalPlatform
 from bluegreen.platforms.local.programs import ENVOY, own_programs
 from bluegreen.platforms.local.slots import Slots
 from bluegreen.platforms.local.store import create_store, open_store
-from bluegreen.platforms.local.supervisor import Supervisor
+from bluegreen.platforms.local.supervisor import ARRIVAL, Supervisor
 from bluegreen.platforms.local.template import template_of
 from bluegreen.ports import Purpose
 
@@ -184,7 +184,7 @@ class _Start:
             reserve.keep(self._layout.state)  # on a disk that full a deploy is refused; what runs may come back
         self._fill_slots()
         serving = self._serving()
-        if self._supervisor.answering():
+        if self._is_kept(until=until):
             self._mend()
         else:
             self._begin(until=until)
@@ -196,6 +196,15 @@ class _Start:
                 self._settle_idle(slot, until=until)
         self._end_orphans(until=until)
         return Up(active=serving[0], fronts=self._store.record().fronts, already=not self._changed)
+
+    def _is_kept(self, *, until: Instant) -> bool:
+        """Whether a supervisord runs; one that a killed ``up`` has just started is waited for."""
+        if self._supervisor.answering():
+            return True
+        if not self._supervisor.lives():
+            return False
+        self._emit(Note(text=f"a supervisord that an earlier command has started is awaited, {ARRIVAL:g} s at most"))
+        return self._supervisor.arrive(until=min(until, after(self._clock.now(), ARRIVAL)))
 
     def _fill_slots(self) -> None:
         """Give a slot that was never staged the images of the app file."""
@@ -285,14 +294,19 @@ class _Start:
     def _wait_ready(self, slot: Slot, *, until: Instant) -> None:
         """Wait until the slot's replicas are ready; whether the data plane knows them is the next question."""
         wants: Sequence[str] = ()
+        due: Instant | None = None
+
+        def again() -> Instant | None:
+            return due
+
         try:
-            for snapshot in self._platform.changes(until=until):
+            for snapshot in self._platform.changes(until=until, again=again):
                 match judge(_as_if_known(snapshot), slot, revision=_revision(snapshot, slot)):
                     case Ready():
                         return
                     case Doomed(cause):
                         raise SlotDoomed(cause, mend=f"logs are in {self._layout.logs}")
-                    case Progressing(wants):
+                    case Progressing(wants, due):
                         self._emit(self._waiting(wants, until=until))
         except DeadlineExceeded as error:
             raise self._too_late(slot, wants, until=until) from error

@@ -13,11 +13,11 @@ import fcntl
 import http.client
 import os
 import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, NotStarted, PlatformError
 from bluegreen.domain.stack import Slot, after
+from bluegreen.domain.values import dataclass
 from bluegreen.platforms.local import reserve
 from bluegreen.platforms.local.envoy import (
     Front,

@@ -10,10 +10,10 @@ the reason of each are in the constants below; the figures come from measurement
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -13,13 +13,13 @@ import os
 import shutil
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import BluegreenError, NotStarted, PlatformError
 from bluegreen.domain.stack import after
+from bluegreen.domain.values import dataclass
 from bluegreen.platforms.local.processes import Process, identity, wait_gone
 
 if TYPE_CHECKING:

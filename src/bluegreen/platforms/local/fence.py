@@ -10,11 +10,11 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import LostLock, PlatformError
 from bluegreen.domain.stack import after
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.snapshot import Pod
+from bluegreen.domain.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

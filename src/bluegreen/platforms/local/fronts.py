@@ -54,7 +54,7 @@ def chosen(stack: Stack, *, wanted: Mapping[str, int], before: Record | None) ->
             service=service.name,
             public_port=_public(wanted[service.name], service.name, known.get(service.name), ports),
             preview_ports=tuple((slot, _preview(slot, known.get(service.name), ports)) for slot in Slot),
-            health_path=service.probes.readiness.path,
+            health_path=service.probed.readiness.path,
         )
         for service in stack.services
     )

@@ -27,18 +27,22 @@ class LocalJournal:
         """Entries are kept in ``store``."""
         self._store = store
 
-    def record(self, entry: Entry) -> None:
-        """Append one entry. Raises JournalError when it cannot be made durable."""
-        text = json.dumps(to_plain(entry), separators=(",", ":"))
+    def record(self, *entries: Entry) -> None:
+        """Append these entries of one run, all or none. Raises JournalError when they cannot be made durable."""
         try:
             with self._store.transaction():
-                self._store.execute(
-                    "INSERT INTO entries (run, kind, entry) VALUES (?, ?, ?)", entry.run, kind(type(entry.body)), text
-                )
-                if isinstance(entry.body, Began | RollbackBegan):
-                    self._forget_old()
+                for entry in entries:
+                    self._insert(entry)
         except PlatformError as error:
-            raise JournalError(f"the journal of {entry.run}: {error}", mend=error.mend) from error
+            raise JournalError(f"the journal of {entries[0].run}: {error}", mend=error.mend) from error
+
+    def _insert(self, entry: Entry) -> None:
+        text = json.dumps(to_plain(entry), separators=(",", ":"))
+        self._store.execute(
+            "INSERT INTO entries (run, kind, entry) VALUES (?, ?, ?)", entry.run, kind(type(entry.body)), text
+        )
+        if isinstance(entry.body, Began | RollbackBegan):
+            self._forget_old()
 
     def entries(self, run: str) -> Sequence[Entry]:
         """All entries of a run in order; empty: no such run."""

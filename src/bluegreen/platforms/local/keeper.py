@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
+
+from bluegreen.domain.values import dataclass
 
 _SPAWNED = re.compile(r"spawned: '(?P<name>[^']+)' with pid (?P<pid>\d+)")
 _ENDED = re.compile(r"(?:exited|stopped): (?P<name>\S+) \((?P<how>[^);]*)")

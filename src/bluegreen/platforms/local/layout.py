@@ -16,7 +16,8 @@ _PRIVATE = 0o700
 _FOLDERS = ("logs", "conf.d", "programs", "pids", "envoy")
 _FILES = (
     *("state.db", "state.db-wal", "state.db-shm", "state.db-journal"),
-    *("lock", "lock.rollback", "fence", "routes.lock", "sockets", "agent.json", "supervisord.conf", "reserve"),
+    *("lock", "lock.rollback", "fence", "routes.lock", "sockets", "agent.json", "reserve"),
+    *("supervisord.conf", "supervisord.alive"),
 )
 _MARKS = ("state.db", "sockets", "lock.rollback")
 """What every start leaves, and hardly anybody else."""
@@ -40,6 +41,7 @@ class Layout:
         self.scripts = self.state / "programs"
         self.pids = self.state / "pids"
         self.supervisor_conf = self.state / "supervisord.conf"
+        self.supervisor_alive = self.state / "supervisord.alive"
         self.tally = self.state / "agent.json"
         self.runtime = self._runtime()
 

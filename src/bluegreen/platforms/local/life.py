@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.snapshot import Container, Pod, Running, Terminated, Waiting
+from bluegreen.domain.snapshot import Container, Pod, Running, Terminated, Waiting, Windows
+from bluegreen.domain.values import dataclass
 from bluegreen.platforms.local.addresses import ADDRESS
 from bluegreen.platforms.local.probes import newborn
 
@@ -28,6 +28,8 @@ class Life:
     last: Terminated | None = None
     condemned: str = ""
     """Why its process was told to end."""
+    condemned_by: str = ""
+    """The probe for whose failures a process of it was told to end last; empty: none was."""
 
     def begin(self, pid: int, *, now: Instant) -> None:
         """A process was started for it."""
@@ -41,6 +43,11 @@ class Life:
         self.pid = 0
         self.health = None
         self.last = Terminated(exit_code=exit_code, message=self.condemned or message)
+
+    def condemn(self) -> None:
+        """Its process is beyond hope, by one of its probes."""
+        why = self.health.hopeless if self.health is not None else ""
+        self.condemned, self.condemned_by = why, why.partition(":")[0]
 
     @property
     def restarts(self) -> int:
@@ -57,6 +64,8 @@ class Life:
             restarts=self.restarts,
             started=health is not None and health.started,
             failing=self.condemned or (health.failing if health is not None else ""),
+            windows=Windows.of(self.service.probed),
+            condemned=self.condemned_by,
         )
         return Pod(
             name=self.replica.pod,

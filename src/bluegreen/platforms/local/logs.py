@@ -44,6 +44,11 @@ def _first_of_version(lines: Sequence[str], start: str) -> int:
     return lines.index(start, max(others, default=-1) + 1)
 
 
+def last_words(path: Path, *, count: int) -> tuple[str, ...]:
+    """Of these lines what the program itself said."""
+    return tuple(line for line in last_lines(path, count=2 * count) if not line.startswith(START_LINE))[-count:]
+
+
 def last_line(path: Path) -> str:
     """The last line of the program's newest life; empty: it said nothing."""
     lines = last_lines(path, count=1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.snapshot import Endpoint, Route, Snapshot, Wanted, Workload
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -95,6 +95,7 @@ def _workload(record: Record, service: str, slot: Slot, *, pods: Sequence[Pod], 
         settled=len(mine) == replicas,
         image_ids=frozenset(replica.image_id for replica in record.of_slot(slot, service) if replica.image_id),
         reachable=plane.healthy(service, slot),
+        needs=tuple(need.service for need in record.stack.service(service).needs),
     )
 
 

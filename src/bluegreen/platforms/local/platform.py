@@ -21,12 +21,12 @@ from bluegreen.platforms.local.picture import Plane, compose, route_of
 from bluegreen.platforms.local.store import open_store
 from bluegreen.platforms.local.template import template_of, with_template
 from bluegreen.platforms.local.watch import Watch
-from bluegreen.ports import Diagnosis, Through
+from bluegreen.ports import Diagnosis, Through, never
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from bluegreen.domain.health import Cause
+    from bluegreen.domain.cause import Cause
     from bluegreen.domain.plan import Plan, SlotSpec
     from bluegreen.domain.routing import Move, RouteResult
     from bluegreen.domain.snapshot import Pod, Route, Snapshot
@@ -59,6 +59,8 @@ class LocalPlatform:
         self._fence = FenceFile(layout.fence, clock=clock)
         self.plane = DataPlane(folder=layout.state, admin=layout.admin, fronts=record.fronts)
         self._grip: Grip | None = None
+        self._seen: Snapshot | None = None
+        """The newest of all watches: it dates the next."""
         self._wanted = tuple(self._want(name) for name in self._stack.names)
 
     @classmethod
@@ -112,6 +114,15 @@ class LocalPlatform:
             plan, layout=self._layout, store=self._store, stack=self._stack, plane=self.plane, clock=self._clock
         )
 
+    def examine(self, *, until: Instant) -> Sequence[Finding]:
+        """As in ports.Platform."""
+        from bluegreen.platforms.local.examine import machine_findings, ordered
+        from bluegreen.platforms.local.preflight import standing
+
+        self._left(until)
+        stands = standing(layout=self._layout, store=self._store, plane=self.plane, clock=self._clock)
+        return ordered([*machine_findings(self._layout.state), *stands])
+
     def snapshot(self, *, until: Instant) -> Snapshot:
         """As in ports.Platform."""
         watch = Watch(self._layout.agent, clock=self._clock)
@@ -120,14 +131,27 @@ class LocalPlatform:
         finally:
             watch.close()
 
-    def changes(self, *, until: Instant) -> Iterator[Snapshot]:
+    def routes(self, *, until: Instant) -> Sequence[Route]:
         """As in ports.Platform."""
+        self._left(until)
+        return tuple(_alone(self.plane.read_route(name)) for name in self._store.record().stack.names)
+
+    def answering(self, slot: Slot, *, until: Instant) -> frozenset[str]:
+        """As in ports.Platform."""
+        return frozenset(work.service for work in self.snapshot(until=until).slot_workloads(slot) if work.answers)
+
+    def changes(self, *, until: Instant, again: Callable[[], Instant | None] = never) -> Iterator[Snapshot]:
+        """As in ports.Platform."""
+        from bluegreen.domain.dating import dated
+
         watch = Watch(self._layout.agent, clock=self._clock)
         last: Snapshot | None = None
         try:
             while True:
-                now = self._compose(self._pods(watch, until=until, timeout=_AGENT_LIMIT), self._counters(until))
-                if last is None or _differ(last, now):
+                pods = self._pods(watch, until=until, timeout=_AGENT_LIMIT)
+                now = self._seen = dated(self._compose(pods, self._counters(until)), before=self._seen)
+                due = again()
+                if last is None or now.differs(last) or (due is not None and due <= now.at):
                     last = now
                     yield now
                 self._wait_change(watch, until)
@@ -168,7 +192,7 @@ class LocalPlatform:
 
     def _readiness(self, record: Record, replica: Replica) -> Probe:
         service, spec = record.stack.service(replica.service), record.spec_of(replica.slot, replica.service)
-        return with_template(service, spec.template, sealed=self._store.sealed()).probes.readiness
+        return with_template(service, spec.template, sealed=self._store.sealed()).probed.readiness
 
     def _counters(self, until: Instant) -> tuple[PlaneCounters, ...] | None:
         try:
@@ -250,16 +274,13 @@ class LocalPlatform:
                 )
             self.plane.wait_applied(move.service, written.version, clock=_Undisturbed(self._clock), until=until)
         except RouteConflict as conflict:
-            return Conflict(move=move, found=self._route(conflict.found))
+            return Conflict(move=move, found=_alone(conflict.found))
         except (PlatformError, DeadlineExceeded) as error:
             return Unknown(move=move, why=str(error))
         now = self._clock.now()
         return Moved(move=move, at=now, took=now - began, version=written.version)
 
-    def _route(self, found: PlaneRoute) -> Route:
-        return route_of(found, pods=(), plane=self._plane_now(None))
-
-    def protect(self, cover: Cover, *, grip: Grip, until: Instant) -> None:
+    def protect(self, cover: Cover, *, grip: Grip, until: Instant, routes: Sequence[Route] | None = None) -> None:
         """Nobody is evicted on one machine."""
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
@@ -297,6 +318,7 @@ class LocalPlatform:
 
     def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
         """As in ports.Platform."""
+        from bluegreen.domain.excerpt import shown
         from bluegreen.platforms.local import logs
 
         self._left(until)
@@ -304,7 +326,7 @@ class LocalPlatform:
         if not program:
             return Diagnosis(where=str(self._layout.logs))
         path = self._layout.log(program)
-        return Diagnosis(log=logs.last_lines(path, count=_LOG_LINES), where=str(path))
+        return Diagnosis(log=tuple(map(shown, logs.last_words(path, count=_LOG_LINES))), where=str(path))
 
 
 class _Undisturbed:
@@ -327,6 +349,11 @@ class _Undisturbed:
         """Not now."""
 
 
+def _alone(found: PlaneRoute) -> Route:
+    """The route without what is behind it."""
+    return route_of(found, pods=(), plane=Plane(routes=(), ports={}, counters=None))
+
+
 def _at(port: int) -> str:
     return f"{ADDRESS}:{port}"
 
@@ -335,8 +362,3 @@ def _recorded(pods: Sequence[Pod], record: Record) -> Sequence[Pod]:
     """The pods that are on record: the agent may be a moment behind."""
     names = {replica.pod for replica in record.replicas}
     return tuple(pod for pod in pods if pod.name in names)
-
-
-def _differ(one: Snapshot, other: Snapshot) -> bool:
-    """Whether they differ in more than their instant."""
-    return (one.routes, one.workloads) != (other.routes, other.workloads)

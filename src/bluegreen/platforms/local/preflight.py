@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import BluegreenError, PlatformError
+from bluegreen.domain.rules import Rule
 from bluegreen.platforms.local import images, reserve
 from bluegreen.platforms.local.programs import AGENT, ENVOY
 from bluegreen.platforms.local.supervisor import Supervisor
@@ -33,14 +34,21 @@ def findings(
     return (
         *_strangers(record, stack),
         *_images(record, plan, stack, store),
-        *_addresses(record),
-        *_programs(layout, clock),
-        *_plane(plane),
+        *standing(layout=layout, store=store, plane=plane, clock=clock),
     )
 
 
-def _refuse(text: str, mend: str) -> Finding:
-    return Finding(severity=Severity.REFUSE, text=text, mend=mend)
+def standing(*, layout: Layout, store: Store, plane: DataPlane, clock: Clock) -> Iterator[Finding]:
+    """What has nothing to do with a plan: the programs that a stack needs to be up."""
+    yield from _addresses(store.record())
+    yield from _programs(layout, clock)
+    yield from _plane(plane)
+
+
+def _refuse(text: str, mend: str, *, rule: Rule | None = None) -> Finding:
+    """``rule`` None: it is of this plan."""
+    name, why = (str(rule), rule.why) if rule is not None else ("", "")
+    return Finding(severity=Severity.REFUSE, text=text, mend=mend, rule=name, why=why)
 
 
 def _strangers(record: Record, stack: Stack) -> Iterator[Finding]:
@@ -80,23 +88,25 @@ def _addresses(record: Record) -> Iterator[Finding]:
     for front in record.fronts:
         ports = [port for _, port in front.preview_ports]
         if len(set(ports)) < len(ports):
-            yield _refuse(f"both slots have the same address of {front.service}", "bluegreen down, then bluegreen up")
+            text = f"both slots have the same address of {front.service}"
+            yield _refuse(text, "bluegreen down, then bluegreen up", rule=Rule.NEED_SHARED)
 
 
 def _programs(layout: Layout, clock: Clock) -> Iterator[Finding]:
     try:
         infos = Supervisor(layout, clock=clock).infos()
     except BluegreenError as error:
-        yield _refuse(str(error), _UP)
+        yield _refuse(str(error), _UP, rule=Rule.NOT_RUNNING)
         return
     for name in (AGENT, ENVOY):
         if name not in infos or not infos[name].going:
-            yield _refuse(f"the program {name} does not run; its log is {layout.log(name)}", _UP)
+            text = f"the program {name} does not run; its log is {layout.log(name)}"
+            yield _refuse(text, _UP, rule=Rule.NOT_RUNNING)
 
 
 def _plane(plane: DataPlane) -> Iterator[Finding]:
     if not plane.answering():
-        yield _refuse("Envoy does not answer on its admin socket", _UP)
+        yield _refuse("Envoy does not answer on its admin socket", _UP, rule=Rule.NOT_RUNNING)
 
 
 def _set_room_aside(layout: Layout) -> None:

@@ -6,11 +6,11 @@ that one that becomes ready never waits for the period; then its probes keep the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.stack import Instant, after
+from bluegreen.domain.values import dataclass, replace
 
 if TYPE_CHECKING:
     from bluegreen.domain.stack import Probe, Probes, Seconds

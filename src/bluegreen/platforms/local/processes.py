@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from bluegreen.domain.stack import Instant

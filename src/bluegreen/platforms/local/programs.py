@@ -11,10 +11,10 @@ import math
 import os
 import shlex
 import sys
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.local.processes import IDENTITY_SCRIPT
 
 if TYPE_CHECKING:

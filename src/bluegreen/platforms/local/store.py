@@ -10,7 +10,6 @@ import json
 import os
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -18,6 +17,7 @@ from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.errors import NotStarted, PlatformError
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.stack import Slot, Stack
+from bluegreen.domain.values import dataclass
 from bluegreen.platforms.local.envoy import Front
 from bluegreen.platforms.local.template import Seal
 

@@ -5,14 +5,15 @@ Imports of XML-RPC and HTTP are made where they are used: a rollback needs none 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from bluegreen.domain.errors import NotStarted, PlatformError
 from bluegreen.domain.stack import after
+from bluegreen.domain.values import dataclass
 from bluegreen.platforms.local import processes
 from bluegreen.platforms.local.files import write_whole
 from bluegreen.platforms.local.programs import clean_environment, program_conf, script_text, supervisor_conf
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from bluegreen.ports import Clock
 
 _CALL_SECONDS = 5.0
+ARRIVAL = 10.0
+"""From a supervisord's start until it answers, on a machine that is very busy; 0.2 on one that is not."""
 _TICK = 0.05
 _AT_ONCE = False
 """Not to wait for the end of what is asked for: our waits have limits of their own."""
@@ -82,26 +85,51 @@ class Supervisor:
         """Start supervisord, with everything that is configured. Raises PlatformError, DeadlineExceeded."""
         try:
             write_whole(self._layout.supervisor_conf, supervisor_conf(self._layout))
-            subprocess.run(
-                [sys.executable, "-m", "supervisor.supervisord", "-c", self._layout.supervisor_conf.name],
-                cwd=self._layout.state,
-                env=clean_environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=max(1.0, until - self._clock.now()),
-                check=True,
-            )
+            with self._layout.supervisor_alive.open("w") as alive:
+                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)  # handed on: held for as long as supervisord lives
+                self._launch(alive.fileno(), until=until)
         except (subprocess.SubprocessError, OSError) as error:
             raise _not_starting(self._layout, error) from error
-        self._wait_answering(until)
-        processes.record(self._layout.pids / "supervisord", self.pid())
+        if not self.arrive(until=until):
+            raise _silent(self._layout)
 
-    def _wait_answering(self, until: Instant) -> None:
-        while not self.answering():
+    def _launch(self, alive: int, *, until: Instant) -> None:
+        subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisord", "-c", self._layout.supervisor_conf.name],
+            cwd=self._layout.state,
+            env=clean_environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=max(1.0, until - self._clock.now()),
+            check=True,
+            pass_fds=(alive,),
+        )
+
+    def arrive(self, *, until: Instant) -> bool:
+        """Wait until the one that was started answers, and record it; False: it has ended.
+
+        Raises PlatformError when it does neither.
+        """
+        while self.lives():
+            if self.answering():
+                processes.record(self._layout.pids / "supervisord", self.pid())
+                return True
             if self._clock.now() >= until:
-                raise PlatformError("supervisord was started but does not answer", mend=_see(self._layout))
+                raise _silent(self._layout)
             self._clock.wait(until=after(self._clock.now(), _TICK))
+        return False
+
+    def lives(self) -> bool:
+        """Whether there is one, answering or not: as the kernel knows it, by the lock that was handed on to it."""
+        try:
+            with self._layout.supervisor_alive.open() as alive:
+                fcntl.flock(alive, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
 
     def put(self, programs: Iterable[Program]) -> None:
         """Write what these programs are; a running supervisord is not told. Raises PlatformError."""
@@ -186,6 +214,10 @@ def _post(path: Path, body: bytes, *, timeout: Seconds) -> str:
         raise PlatformError(f"supervisord does not answer: {error}", mend="bluegreen up") from error
     finally:
         connection.close()
+
+
+def _silent(layout: Layout) -> PlatformError:
+    return PlatformError("supervisord was started but does not answer", mend=_see(layout))
 
 
 def _not_starting(layout: Layout, error: Exception) -> PlatformError:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.snapshot import Terminated
+from bluegreen.domain.values import dataclass
 from bluegreen.platforms.local.files import read_or_empty, write_whole
 
 if TYPE_CHECKING:

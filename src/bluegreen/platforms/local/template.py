@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.snapshot import Template
 from bluegreen.domain.stack import Need, Probe, Probes, Service
+from bluegreen.domain.values import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +40,7 @@ def template_of(service: Service, *, seal: Seal) -> Template:
     settings = {
         "command": shlex.join(service.command) or "run",
         "grace": f"{service.grace:g}",
-        **{name: _probe_text(getattr(service.probes, name)) for name in _PROBES},
+        **{name: _probe_text(getattr(service.probed, name)) for name in _PROBES},
         **{f"environment.{name}": _shown(name, value, seal) for name, value in service.environment},
         **{f"needs.{need.service}": need.variable for need in service.needs},
     }
