@@ -59,6 +59,7 @@ def any_window(draw: st.DrawFn) -> CrashWindow:
         end_ns=(START + end) * 1000,
         slot=draw(st.sampled_from(SLOTS)),
         version=draw(st.sampled_from(VERSIONS)),
+        bare=draw(st.booleans()),
     )
 
 
@@ -154,7 +155,8 @@ def test_a_crash_window_only_moves_breaks_out_of_failed(
     assert before is not Column.LOST_TO_CRASH
     if after is not before:
         assert (before, after) == (Column.FAILED, Column.LOST_TO_CRASH)
-        assert any(window.start_ns <= record.fault * 1000 <= window.end_ns for window in windows)
+        moments = {record.sent * 1000, record.fault * 1000}
+        assert any(window.start_ns <= moment <= window.end_ns for window in windows for moment in moments)
 
 
 @given(any_record(), bad_versions)
@@ -209,6 +211,15 @@ LATER = CrashWindow(start_ns=(START + 11) * 1000, end_ns=(START + 20) * 1000)
         (replace(BROKEN, cause=Cause.TRUNCATED), AROUND, Column.LOST_TO_CRASH),
         (replace(BROKEN, cause=Cause.TIMEOUT), AROUND, Column.FAILED),
         (replace(BROKEN, cause=Cause.CONNECT_REFUSED), AROUND, Column.FAILED),
+        (replace(BROKEN, cause=Cause.CONNECT_REFUSED), replace(AROUND, bare=True), Column.LOST_TO_CRASH),
+        (replace(BROKEN, cause=Cause.CONNECT_REFUSED), replace(LATER, bare=True), Column.FAILED),
+        (
+            replace(BROKEN, cause=Cause.CONNECT_TIMEOUT, fault=START + 5_000_000),
+            replace(AROUND, bare=True),
+            Column.LOST_TO_CRASH,
+        ),
+        (replace(BROKEN, cause=Cause.CONNECT_FAILED), replace(AROUND, bare=True), Column.LOST_TO_CRASH),
+        (replace(BROKEN, cause=Cause.TIMEOUT), replace(AROUND, bare=True), Column.FAILED),
         (replace(BROKEN, cause=Cause.WS_CLOSED, code=1006), AROUND, Column.LOST_TO_CRASH),
         (replace(BROKEN, cause=Cause.WS_CLOSED, code=1011), AROUND, Column.FAILED),
         (replace(BROKEN, cause=Cause.WS_CLOSED, code=1012), AROUND, Column.MOVED),

@@ -12,13 +12,13 @@ from bluegreen.domain.events import CameBack, Diagnosed, PhaseDone, Summary, Wai
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind, Switching
 from bluegreen.domain.snapshot import Template
-from bluegreen.domain.stack import Slot
+from bluegreen.domain.stack import HttpCheck, Slot, after
 from bluegreen.pipeline.release import release
 from bluegreen.ports import Cover, Purpose
 from bluegreen.testing import Behaviour, FakeLock, Fault, Rehearsal, example_stack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bluegreen.domain.release import Entry
     from bluegreen.ports import Journal
@@ -51,6 +51,22 @@ def test_a_healthy_slot_never_waits_for_a_retry_and_the_window_is_as_long_as_ask
     rehearsal = Rehearsal()
     rehearsal.deploy("v2", options=Options(validation_time=60.0))
     assert rehearsal.clock.now() == pytest.approx(61.0, abs=0.1)
+
+
+def test_looking_for_a_witness_is_a_part_of_the_window() -> None:
+    rehearsal = Rehearsal(rate=0)
+    rehearsal.platform.entry_answers = False
+    rehearsal.deploy("v2", options=Options(validation_time=60.0))
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+    assert rehearsal.clock.now() == pytest.approx(61.0, abs=0.1)
+
+
+def test_a_watch_that_is_behind_our_own_writes_is_no_stranger() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.watch_is_late = True
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+    assert summary(rehearsal).outcome is Outcome.RELEASED
 
 
 def test_a_carried_image_whose_tag_has_moved_is_told() -> None:
@@ -93,16 +109,16 @@ class Unreadable:
     def __init__(self, journal: Journal, *, after: type) -> None:
         self._journal, self._after, self._broken = journal, after, False
 
-    def record(self, entry: Entry) -> None:
+    def record(self, *entries: Entry) -> None:
         self._check()
-        self._journal.record(entry)
-        self._broken = isinstance(entry.body, self._after)
+        self._journal.record(*entries)
+        self._broken = any(isinstance(entry.body, self._after) for entry in entries)
 
     def entries(self, run: str) -> Sequence[Entry]:
         self._check()
         return self._journal.entries(run)
 
-    def runs(self, *, newest: int) -> Sequence[str]:
+    def runs(self, *, newest: int) -> Iterable[str]:
         self._check()
         return self._journal.runs(newest=newest)
 
@@ -269,6 +285,46 @@ def test_without_an_entry_address_the_data_planes_counters_are_the_witness() -> 
     assert "the data plane has sent" in confirmed.how
 
 
+def test_where_the_data_plane_does_not_count_the_pods_own_counters_are_the_witness() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.entry_answers = rehearsal.platform.plane_counts = False
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    confirmed = rehearsal.last_run().confirmed
+    assert confirmed is not None
+    assert "beyond their probes" in confirmed.how
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+
+
+def test_without_a_witness_it_is_looked_for_a_handful_of_times() -> None:
+    rehearsal = Rehearsal(rate=0.0)
+    rehearsal.platform.entry_answers = rehearsal.platform.plane_counts = False
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    confirmed = rehearsal.last_run().confirmed
+    assert confirmed is not None
+    assert confirmed.how == ""
+    assert rehearsal.platform.calls.count("check") < 10
+
+
+def test_a_person_who_moves_a_route_while_a_witness_is_looked_for_is_noticed_at_once() -> None:
+    rehearsal = Rehearsal(rate=0.0)
+    rehearsal.platform.entry_answers = rehearsal.platform.plane_counts = False
+    deploying = after(rehearsal.clock.now(), 3.0)
+    rehearsal.clock.at(deploying, lambda: rehearsal.platform.patch_by_hand("pair-front", BLUE))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    assert rehearsal.clock.now() < after(deploying, 1.0)
+    assert rehearsal.routes == (GREEN, BLUE)
+
+
+def test_without_the_right_to_reach_pods_readiness_alone_decides_and_that_is_said() -> None:
+    stack = example_stack()
+    check = HttpCheck(name="pair", service="pair-front", path="/work")
+    rehearsal = Rehearsal(replace(stack, checks=(check,)))
+    rehearsal.platform.missing_right = "get pods/proxy"
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    warned = [event for event in rehearsal.events if isinstance(event, Warned)]
+    assert ["get pods/proxy" in event.text and bool(event.mend) for event in warned] == [True]
+
+
 def test_scale_down_old_ends_the_old_slot_last_and_says_what_that_costs() -> None:
     rehearsal = Rehearsal()
     rehearsal.deploy("v2", options=Options(scale_down_old=True))
@@ -280,7 +336,7 @@ def test_scale_down_old_ends_the_old_slot_last_and_says_what_that_costs() -> Non
 def test_a_second_deploy_is_told_who_holds_the_lock() -> None:
     rehearsal = Rehearsal()
     other = Purpose(kind=RunKind.RELEASE, run="r-other", who="carol")
-    FakeLock(rehearsal.lock_state).take(other, until=rehearsal.clock.now())
+    FakeLock(rehearsal.lock_state, clock=rehearsal.clock).take(other, until=rehearsal.clock.now())
     with pytest.raises(HeldBy, match="r-other by carol"):
         rehearsal.deploy("v2")
     assert rehearsal.platform.calls == []
@@ -326,7 +382,7 @@ def test_a_second_interrupt_ends_the_cleaning_up_and_says_what_is_left() -> None
 def test_the_platform_lost_between_the_two_writes_is_held_and_the_next_deploy_ends_it() -> None:
     rehearsal = Rehearsal()
     rehearsal.platform.faults.append(Fault(call="route", nth=4, action=_unreachable))
-    rehearsal.platform.faults.append(Fault(call="snapshot", nth=5, action=_unreachable))
+    rehearsal.platform.faults.append(Fault(call="routes", nth=3, action=_unreachable))
     assert rehearsal.deploy("v2") is ExitCode.HELD
     assert rehearsal.routes == (GREEN, BLUE)
     rehearsal.platform.faults.clear()
@@ -336,6 +392,36 @@ def test_the_platform_lost_between_the_two_writes_is_held_and_the_next_deploy_en
 
 def _unreachable() -> None:
     raise PlatformError("connection refused")
+
+
+def taken_over(rehearsal: Rehearsal) -> None:
+    """Another run takes the lock."""
+    theirs = Purpose(kind=RunKind.RELEASE, run="r-other", who="carol")
+    rehearsal.lock_state.renew(theirs, now=rehearsal.clock.now())
+
+
+def taken_over_asleep(rehearsal: Rehearsal) -> None:
+    """The same, and when this run wakes its call's time is up."""
+    taken_over(rehearsal)
+    _unreachable()
+
+
+def test_a_run_that_fails_after_it_lost_the_lock_yields_and_says_to_whom() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="stage", action=lambda: taken_over_asleep(rehearsal)))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    assert summary(rehearsal).outcome is Outcome.YIELDED
+    assert any("r-other by carol" in line and "connection refused" in line for line in summary(rehearsal).details)
+    assert rehearsal.platform.calls.count("protect") == 0
+
+
+def test_a_run_that_loses_the_lock_after_it_brought_users_back_says_that_it_did() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
+    rehearsal.platform.faults.append(Fault(call="stage", nth=2, action=lambda: taken_over(rehearsal)))
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert any("r-other by carol" in event.text for event in rehearsal.events if isinstance(event, Warned))
 
 
 def test_a_lost_answer_is_read_back_and_counts_as_done_when_it_was() -> None:

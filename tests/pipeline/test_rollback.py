@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError, ReleaseTimedOut
+from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError
 from bluegreen.domain.events import Summary
+from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
 from bluegreen.domain.stack import Slot
@@ -16,10 +17,14 @@ BLUE, GREEN = Slot.BLUE, Slot.GREEN
 BOBS = Purpose(kind=RunKind.ROLLBACK, run="b-bob", who="bob")
 
 
-def headline(rehearsal: Rehearsal) -> str:
+def summary(rehearsal: Rehearsal) -> Summary:
     last = rehearsal.events[-1]
     assert isinstance(last, Summary)
-    return last.headline
+    return last
+
+
+def headline(rehearsal: Rehearsal) -> str:
+    return summary(rehearsal).headline
 
 
 def test_after_a_release_users_are_back_in_milliseconds_and_the_left_slot_keeps_running() -> None:
@@ -156,7 +161,7 @@ def test_a_cold_rollback_that_failed_is_not_carried_out_by_the_next_deploy() -> 
     rehearsal = Rehearsal()
     rehearsal.deploy("v2", options=Options(scale_down_old=True))
     rehearsal.platform.behaviours["v1"] = Behaviour(never_ready=True)
-    with pytest.raises(ReleaseTimedOut):
+    with pytest.raises(SlotDoomed, match="readiness probe fails: readiness: GET /ready answered 503"):
         rehearsal.rollback(cold=True)
     assert rehearsal.last_run().outcome is Outcome.FAILED
     assert rehearsal.deploy("v3") is ExitCode.OK
@@ -248,10 +253,36 @@ def test_one_line_of_kubectl_in_the_window_is_held_for_a_person() -> None:
     assert rehearsal.last_run().outcome is Outcome.YIELDED
 
 
-def test_a_premature_switch_by_hand_is_held() -> None:
+def test_a_persons_line_between_our_two_writes_is_not_written_over() -> None:
+    """Toward the service that is still to be written it is a no-op that nobody can see; the other one counts."""
     rehearsal = Rehearsal()
+
+    def by_hand() -> None:
+        assert rehearsal.routes == (GREEN, BLUE)
+        rehearsal.platform.patch_by_hand("pair-back", BLUE)
+
+    second_of_the_switch = 2 + 2  # the stamp writes two
+    rehearsal.platform.faults.append(Fault(call="route", nth=second_of_the_switch, action=by_hand))
+    code = rehearsal.deploy("v2")
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert code is ExitCode.ROLLED_BACK
+    ended = rehearsal.last_run().ended
+    assert ended is not None
+    assert "by kubectl" in ended.why
+
+
+def test_a_premature_switch_by_hand_is_held_at_once_and_the_slot_with_users_is_left_alone() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
     rehearsal.clock.at(0.5, lambda: rehearsal.platform.patch_by_hand("pair-front", GREEN))
     assert rehearsal.deploy("v2") is ExitCode.HELD
+    assert rehearsal.clock.now() == pytest.approx(0.5)
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    last = summary(rehearsal)
+    assert last.headline == "held: a person must decide"
+    assert last.way_back == "bluegreen rollback --to blue"
+    assert rehearsal.rollback(to=BLUE) is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
 
 
 def test_the_humans_lines_toward_the_live_slot_before_a_switch_are_harmless() -> None:

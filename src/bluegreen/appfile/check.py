@@ -7,14 +7,27 @@ errors are not used: they carry no line, do not name the key of a mapping's valu
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from msgspec import inspect
 
 from bluegreen.appfile.nodes import Ambiguous, Items, Leaf, Mapping
-from bluegreen.appfile.schema import NAME, PATH, VARIABLE
+from bluegreen.appfile.schema import (
+    CLASS,
+    HEADER,
+    HEADER_VALUE,
+    JSON_PATH,
+    LABEL,
+    LABEL_KEY,
+    METHOD,
+    NAME,
+    OCCASION,
+    PATH,
+    UNIT,
+    VARIABLE,
+)
 from bluegreen.domain.errors import AppFileError
+from bluegreen.domain.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -31,6 +44,15 @@ _PATTERNS = {
     NAME: "a name of lower-case letters, digits and dashes",
     PATH: "a path that begins with / and has no blank in it",
     VARIABLE: "a variable's name, such as LOG_LEVEL",
+    LABEL: "a label's value, such as blue",
+    LABEL_KEY: "a label's name, such as example.com/slot",
+    UNIT: "ms or s",
+    CLASS: "a class such as 2xx",
+    HEADER: "a header's name",
+    HEADER_VALUE: "text of one line",
+    JSON_PATH: "keys with dots between them, such as database.state",
+    METHOD: "GET or POST",
+    OCCASION: "release, failure, rollback or held",
     r"^[0-9]+(\.[0-9]+)? ?%$": "a percentage such as 1%",
 }
 
@@ -42,6 +64,10 @@ class Places:
     file: str
     lines: dict[At, int] = field(default_factory=dict)
 
+    def has(self, *at: Step) -> bool:
+        """Whether the file writes a value there."""
+        return at in self.lines
+
     def error(self, message: str, *at: Step, mend: str = "") -> AppFileError:
         """An error about the value at this path, or about what holds it when it is not written itself."""
         while at and at not in self.lines:
@@ -52,15 +78,19 @@ class Places:
 def check(node: Node, wanted: inspect.Type, places: Places, at: At = ()) -> Any:  # noqa: ANN401 - plain values
     """Return the node as plain values that fit ``wanted``, noting each one's line. Raises AppFileError."""
     places.lines.setdefault(at, node.line)
-    wanted = _bare(wanted)
+    wanted = _of_its_kind(node, _bare(wanted))
     if isinstance(wanted, inspect.StructType) and isinstance(node, Mapping):
         return _check_struct(node, wanted, places, at)
     if isinstance(wanted, inspect.DictType) and isinstance(node, Mapping):
         return _check_dict(node, wanted, places, at)
     if isinstance(wanted, inspect.ListType) and isinstance(node, Items):
         return _check_list(node, wanted, places, at)
-    if isinstance(node, Leaf) and any(_fits(node.value, option) for option in _options(wanted)):
-        return node.value
+    if isinstance(node, Leaf):
+        options = _options(wanted)
+        if any(isinstance(option, inspect.BoolType) for option in options) and _is_truth(node):
+            return node.text == "true"
+        if any(_fits(node.value, option) for option in options):
+            return node.value
     raise _misfit(node, wanted, places, at)
 
 
@@ -69,6 +99,18 @@ def _bare(wanted: inspect.Type) -> inspect.Type:
     while isinstance(wanted, inspect.Metadata):
         wanted = wanted.type
     return wanted
+
+
+def _of_its_kind(node: Node, wanted: inspect.Type) -> inspect.Type:
+    """Of a union that may be a list or one value, what such a node can be."""
+    if isinstance(node, Items):
+        return next((each for each in _options(wanted) if isinstance(each, inspect.ListType)), wanted)
+    return wanted
+
+
+def _is_truth(node: Leaf) -> bool:
+    """``true`` and ``false`` without quotes. YAML 1.1 has ten more words for them, and they stay ambiguous."""
+    return isinstance(node.value, Ambiguous) and node.text in {"true", "false"}
 
 
 def _options(wanted: inspect.Type) -> tuple[inspect.Type, ...]:
@@ -95,12 +137,9 @@ def _add(missing: Sequence[str]) -> str:
 
 
 def _unknown_key(key: Key, known: Sequence[str], places: Places, at: At) -> AppFileError:
-    return places.error(
-        f"{_where(at)} has the unknown key {key.text!r}",
-        *at,
-        key.text,
-        mend=nearest(key.text, known),
-    )
+    what = "an unknown key" if _secret(at) else f"the unknown key {key.text!r}"
+    mend = f"it may be {', '.join(known)}" if _secret(at) else nearest(key.text, known)
+    return places.error(f"{_where(at)} has {what}", *at, key.text, mend=mend)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -156,8 +195,15 @@ def _in_range(value: float, wanted: inspect.IntType | inspect.FloatType) -> bool
 
 def _misfit(node: Node, wanted: inspect.Type, places: Places, at: At) -> AppFileError:
     expected = " or ".join(_describe(option) for option in _options(wanted))
-    found = _found(node)
-    return places.error(f"{_where(at)} must be {expected}, but is {found}", *at, mend=_mend(node, wanted))
+    found = "something else" if _secret(at) else _found(node)
+    return places.error(
+        f"{_where(at)} must be {expected}, but is {found}", *at, mend="" if _secret(at) else _mend(node, wanted)
+    )
+
+
+def _secret(at: At) -> bool:
+    """Whether what stands there may hold a secret, so that no error may repeat it."""
+    return at[:1] == ("notify",)
 
 
 def _mend(node: Node, wanted: inspect.Type) -> str:
@@ -178,6 +224,8 @@ def _describe(wanted: inspect.Type) -> str:
             return "a mapping of names to values"
         case inspect.ListType():
             return "a list"
+        case inspect.BoolType():
+            return "true or false"
         case inspect.IntType():
             return f"a whole number{_range(wanted)}"
         case inspect.FloatType():

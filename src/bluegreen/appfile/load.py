@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UnsetType
 
-from bluegreen.appfile.check import Places, check, nearest
+from bluegreen.appfile.check import Places, check
+from bluegreen.appfile.custom import custom_check, stranger
 from bluegreen.appfile.nodes import read
+from bluegreen.appfile.prometheus import prometheus_of
 from bluegreen.appfile.schema import AppFile, LivenessProbeFile, ReadinessProbeFile, StartupProbeFile
-from bluegreen.domain.errors import AppFileError, UsageError
+from bluegreen.domain.errors import UsageError
 from bluegreen.domain.image import ImageReference
-from bluegreen.domain.stack import HttpCheck, Limits, MetricNames, Need, Probe, Probes, Service, Stack
+from bluegreen.domain.notice import USUAL, Occasion
+from bluegreen.domain.stack import Limits, MetricNames, Need, Probe, Probes, Service, Slot, Stack, Tells, Told
+from bluegreen.domain.values import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from bluegreen.appfile.schema import CheckFile, LimitsFile, MetricsFile, ProbeFile, ServiceFile
+    from bluegreen.appfile.schema import KubernetesFile, LimitsFile, MetricsFile, ProbeFile, ServiceFile, ToldFile
+    from bluegreen.domain.stack import Prometheus
 
 APP_FILE = "bluegreen.yaml"
 _BUILT_IN = Path(__file__).with_name("alfred.yaml")
@@ -35,11 +37,21 @@ class LocalSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Who is told how a run ended. No part of the stack, which is kept on disk and in journals: a URL is a secret."""
+
+    urls: tuple[str, ...] = field(default=(), repr=False)
+    """As the file has them: ``${NAME}`` stands for an environment variable."""
+    on: tuple[Occasion, ...] = USUAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class App:
     """One app file, read."""
 
     stack: Stack
     local: LocalSettings
+    notify: Notify
     path: Path | None
     """The file, absolute; None: the built-in Alfred stack."""
 
@@ -57,7 +69,14 @@ def load_app(path: Path | None = None) -> App:
     parsed = _parse(file, places)
     folder = Path() if path is None else path.parent
     local = LocalSettings(images=(folder / parsed.local.images).absolute())
-    return App(stack=_stack(parsed, places), local=local, path=path.absolute() if path is not None else None)
+    stack, notify = _stack(parsed, places, folder), _notify(parsed)
+    return App(stack=stack, local=local, notify=notify, path=path.absolute() if path is not None else None)
+
+
+def _notify(app: AppFile) -> Notify:
+    if isinstance(app.notify, UnsetType):
+        return Notify()
+    return Notify(urls=tuple(app.notify.urls), on=tuple(map(Occasion, app.notify.on)))
 
 
 def _parse(file: Path, places: Places) -> AppFile:
@@ -65,17 +84,41 @@ def _parse(file: Path, places: Places) -> AppFile:
     return msgspec.convert(plain, AppFile)
 
 
-def _stack(app: AppFile, places: Places) -> Stack:
+def _stack(app: AppFile, places: Places, folder: Path) -> Stack:
     _check_names([service.name for service in app.services], "services", places)
     _check_names([each.name for each in app.checks], "checks", places)
     names = [service.name for service in app.services]
     services = tuple(_service(service, index, names, places) for index, service in enumerate(app.services))
-    checks = tuple(_check(each, index, names, places) for index, each in enumerate(app.checks))
-    limits = _limits(app.limits, places)
+    checks = tuple(custom_check(each, index, names, places) for index, each in enumerate(app.checks))
+    limits, kubernetes = _limits(app.limits, places), app.kubernetes
+    slot_values = _slot_values(kubernetes, places)
+    prometheus = _prometheus(app, names, places, folder)
     try:
-        return Stack(name=app.stack, services=services, checks=checks, limits=limits, contacts=tuple(app.contacts))
+        return Stack(
+            name=app.stack,
+            services=services,
+            checks=checks,
+            limits=limits,
+            contacts=tuple(app.contacts),
+            slot_label="" if isinstance(kubernetes.slot_label, UnsetType) else kubernetes.slot_label,
+            slot_values=slot_values,
+            prometheus=prometheus,
+        )
     except UsageError as error:
         raise places.error(str(error), "services", mend=error.mend) from error
+
+
+def _slot_values(given: KubernetesFile, places: Places) -> tuple[tuple[Slot, str], ...]:
+    """Empty: they are found."""
+    if isinstance(given.slots, UnsetType):
+        return ()
+    if given.slots.blue == given.slots.green:
+        raise places.error("both slots have the same value", "kubernetes", "slots", mend="give each its own")
+    return ((Slot.BLUE, given.slots.blue), (Slot.GREEN, given.slots.green))
+
+
+def _prometheus(app: AppFile, names: list[str], places: Places, folder: Path) -> Prometheus | None:
+    return None if isinstance(app.prometheus, UnsetType) else prometheus_of(app.prometheus, names, places, folder)
 
 
 def _check_names(names: list[str], what: str, places: Places) -> None:
@@ -90,19 +133,24 @@ def _service(service: ServiceFile, index: int, names: list[str], places: Places)
     _check_image(service.image, places, index)
     for name in service.needs:
         if name not in names or name == service.name:
-            raise _stranger(name, [each for each in names if each != service.name], places, *at, "needs", name)
+            raise stranger(name, [each for each in names if each != service.name], places, *at, "needs", name)
     return Service(
         name=service.name,
         image=service.image,
-        port=service.port,
+        port=service.port if isinstance(service.port, int) else 0,
+        port_name=service.port if isinstance(service.port, str) else "",
+        users=service.kubernetes.service,
         probes=_probes(service, index, places),
         replicas=service.replicas,
+        entry="" if isinstance(service.entry, UnsetType) else service.entry,
         container=service.container,
         command=tuple(service.command),
         environment=tuple(service.environment.items()),
         needs=_needs(service, index, places),
         metrics=_metrics(service.metrics),
+        tells=_tells(service, index, places),
         grace=service.grace,
+        lame_duck=service.lame_duck,
     )
 
 
@@ -111,11 +159,6 @@ def _check_image(image: str, places: Places, index: int) -> None:
         ImageReference.parse(image)
     except UsageError as error:
         raise places.error(str(error), "services", index, "image", mend=error.mend) from error
-
-
-def _stranger(name: str, others: Iterable[str], places: Places, *at: str | int) -> AppFileError:
-    message = f"{name!r} is not {'another' if 'needs' in at else 'a'} service of the stack"
-    return places.error(message, *at, mend=nearest(name, others))
 
 
 def _needs(service: ServiceFile, index: int, places: Places) -> tuple[Need, ...]:
@@ -129,11 +172,14 @@ def _needs(service: ServiceFile, index: int, places: Places) -> tuple[Need, ...]
     return needs
 
 
-def _probes(service: ServiceFile, index: int, places: Places) -> Probes:
+def _probes(service: ServiceFile, index: int, places: Places) -> Probes | None:
+    """None: the file says nothing of probes."""
     given = service.probes
     startup = _probe(StartupProbeFile, given.startup, service.health)
     readiness = _probe(ReadinessProbeFile, given.readiness, service.health)
     liveness = _probe(LivenessProbeFile, given.liveness, service.health)
+    if startup is None and readiness is None and liveness is None:
+        return None
     if startup is None or readiness is None or liveness is None:
         named = {"startup": startup, "readiness": readiness, "liveness": liveness}
         missing = " and ".join(name for name, probe in named.items() if probe is None)
@@ -160,18 +206,32 @@ def _metrics(metrics: MetricsFile | UnsetType) -> MetricNames | None:
     )
 
 
-def _check(each: CheckFile, index: int, names: list[str], places: Places) -> HttpCheck:
-    if each.service not in names:
-        raise _stranger(each.service, names, places, "checks", index, "service")
-    return HttpCheck(
-        name=each.name,
-        service=each.service,
-        path=each.path,
-        status=each.status,
-        contains=each.contains,
-        headers=tuple(each.headers.items()),
-        timeout=each.timeout,
-    )
+def _tells(service: ServiceFile, index: int, places: Places) -> Tells | None:
+    if isinstance(service.tells, UnsetType):
+        return None
+    path = service.tells.path
+    readiness = service.probes.readiness
+    if isinstance(path, UnsetType):
+        path = service.health if isinstance(readiness, UnsetType) else readiness.path
+    at = ("services", index, "tells")
+    said = [
+        _told(each, places, *at, name)
+        for name, each in (("slot", service.tells.slot), ("version", service.tells.version))
+    ]
+    if not any(said):
+        raise places.error("it tells nothing", *at, mend="name slot or version, each with a header or a json path")
+    if isinstance(path, UnsetType):
+        raise places.error("it has no path, and the service no health", *at, mend="add path: /PATH")
+    return Tells(path=path, slot=said[0] or Told(), version=said[1] or Told())
+
+
+def _told(given: ToldFile, places: Places, *at: str | int) -> Told | None:
+    """None: nowhere."""
+    header = "" if isinstance(given.header, UnsetType) else given.header
+    path = "" if isinstance(given.json, UnsetType) else given.json
+    if header and path:
+        raise places.error("it stands in a header or in the body, not in both", *at, mend="keep one of them")
+    return Told(header=header, json=path) if header or path else None
 
 
 def _limits(limits: LimitsFile, places: Places) -> Limits:

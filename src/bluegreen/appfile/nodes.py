@@ -9,12 +9,12 @@ is, an ambiguous word, for the reader to refuse.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import yaml
 
 from bluegreen.domain.errors import AppFileError
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from collections.abc import Set as AbstractSet
 
+    from bluegreen.load.record import Micros
+
 
 class Column(StrEnum):
     """Where a request is counted; each in exactly one."""
@@ -42,15 +44,24 @@ class CrashWindow:
     """The slot it belonged to; empty: any."""
     version: str = ""
     """The version it ran; empty: any."""
+    bare: bool = False
+    """Whether no proxy accepts connections in the name of the dead, as it is behind a Kubernetes Service: then a new
+    connection to one of them is refused, or finds no way."""
 
-    def covers(self, record: Record) -> bool:
-        """Whether the fault was seen in this window, and not on an answer that names somebody else.
+    def excuses(self, record: Record) -> bool:
+        """Whether the request broke by what was dying then, and no answer of it names somebody else.
 
-        A break before the first byte names nobody, so it may have been the one that was dying.
+        A break before the first byte names nobody, so it may have been the one that was dying. A connection that finds
+        nobody was lost when it was begun, not when it was given up.
         """
-        if not self.start_ns <= record.fault * 1000 <= self.end_ns:
+        if self.bare and record.cause in _NOBODY_THERE:
+            return self._covers(record.sent)
+        if not _broken(record) or not self._covers(record.fault):
             return False
         return _may_be(record.slot, self.slot) and _may_be(record.version, self.version)
+
+    def _covers(self, at: Micros) -> bool:
+        return self.start_ns <= at * 1000 <= self.end_ns
 
 
 def classify(record: Record, *, bad_versions: AbstractSet[str], crash_windows: Sequence[CrashWindow]) -> Column:
@@ -67,12 +78,13 @@ def classify(record: Record, *, bad_versions: AbstractSet[str], crash_windows: S
         return Column.ANSWERED_BADLY
     if record.cause is Cause.TOO_SLOW:
         return Column.OK
-    if _broken(record) and any(window.covers(record) for window in crash_windows):
+    if any(window.excuses(record) for window in crash_windows):
         return Column.LOST_TO_CRASH
     return Column.FAILED
 
 
 _BREAKS: Final = frozenset({Cause.RESET_BEFORE_FIRST_BYTE, Cause.RESET_AFTER_FIRST_BYTE, Cause.TRUNCATED})
+_NOBODY_THERE: Final = frozenset({Cause.CONNECT_REFUSED, Cause.CONNECT_FAILED, Cause.CONNECT_TIMEOUT})
 _PROXY_SAYS_BROKEN: Final = frozenset({502, 503})
 
 

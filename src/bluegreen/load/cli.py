@@ -14,15 +14,16 @@ import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from bluegreen.load.classify import CrashWindow
 from bluegreen.load.engine import Stop, run_async
 from bluegreen.load.plan import MAX_CONNECTIONS, Kind, KindPlan, LoadPlan, PlanError
 from bluegreen.load.report import to_text
+from bluegreen.load.spans import Span
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bluegreen.load.engine import Progress
     from bluegreen.load.result import LoadResult
@@ -65,8 +66,9 @@ def _finish(result: LoadResult, options: _Options) -> int:
     """Write what was counted, whatever goes wrong with the files; returns the exit code."""
     code = _exit_code(result, fail_on_loss=options.fail_on_loss)
     try:
-        result = result.judged(crash_windows=_read_windows(options.crash_windows))
+        result = result.judged(crash_windows=_read_lines(options.crash_windows, _window, what="the crash windows"))
         code = _exit_code(result, fail_on_loss=options.fail_on_loss)
+        result = result.counted(_read_lines(options.spans, _span, what="the spans"))
     except PlanError as error:
         code = _refuse(error)
     try:
@@ -89,6 +91,7 @@ class _Options:
     progress: bool
     fail_on_loss: bool
     crash_windows: Path | None
+    spans: Path | None
 
 
 class _Parser(argparse.ArgumentParser):
@@ -132,13 +135,22 @@ def _add_expectations(parser: _Parser) -> None:
     add("--bad-version", action="append", default=[], metavar="V", help="whose wrong answers are its own (repeatable)")
     add("--slow-over", type=float, metavar="MS", help="note answers that take longer as too slow")
     add("--crash-windows", type=Path, metavar="FILE", help=_WINDOWS_HELP)
+    add("--spans", type=Path, metavar="FILE", help=_SPANS_HELP)
     add("--max-connections", type=int, default=MAX_CONNECTIONS, metavar="N", help="never have more open")
     add("--allow", action="append", default=[], metavar="HOST", help="a host other than this machine (repeatable)")
 
 
 _WINDOWS_HELP: Final = (
     "read when the run has ended: when something was dying, a line each, "
-    'as {"start_ns": N, "end_ns": N, "slot": "green", "version": "v2"}'
+    'as {"start_ns": N, "end_ns": N, "slot": "green", "version": "v2"}; with "bare": true where no proxy '
+    "accepts connections for the dead, so that new ones are refused"
+)
+
+
+_SPANS_HELP: Final = (
+    "read when the run has ended: what is to be counted apart, a line each, as "
+    '{"name": "r-1", "slot": "green", "start_ns": N, "until_ns": N, "latest_ns": N}: what the slot answered from the '
+    "start until then for certain, and what it may have answered of all that was begun until the latest"
 )
 
 
@@ -171,6 +183,7 @@ def _parse(arguments: Sequence[str] | None) -> _Options:
         progress=given.progress,
         fail_on_loss=given.fail_on_loss,
         crash_windows=given.crash_windows,
+        spans=given.spans,
     )
 
 
@@ -251,23 +264,41 @@ def _tell(progress: Progress) -> None:
     sys.stderr.flush()
 
 
-def _read_windows(path: Path | None) -> list[CrashWindow]:
-    """The windows that were noted during the run. Raises PlanError for a file that is not there or not right."""
+_T = TypeVar("_T")
+
+
+def _read_lines(path: Path | None, read: Callable[[dict[str, object]], _T], *, what: str) -> list[_T]:
+    """What was noted during the run, a JSON line each. Raises PlanError for a file that is not there or not right."""
     if path is None:
         return []
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        return [_window(json.loads(line)) for line in lines if line.strip()]
+        return [read(json.loads(line)) for line in lines if line.strip()]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise PlanError(f"cannot read the crash windows in {path}: {error}") from error
+        raise PlanError(f"cannot read {what} in {path}: {error}") from error
 
 
 def _window(fields: dict[str, object]) -> CrashWindow:
-    start, end = fields["start_ns"], fields["end_ns"]
-    if not isinstance(start, int) or not isinstance(end, int):
-        raise TypeError("start_ns and end_ns are whole numbers of nanoseconds")
+    start, end = _moment(fields, "start_ns"), _moment(fields, "end_ns")
     slot, version = str(fields.get("slot", "")), str(fields.get("version", ""))
-    return CrashWindow(start_ns=start, end_ns=end, slot=slot, version=version)
+    return CrashWindow(start_ns=start, end_ns=end, slot=slot, version=version, bare=fields.get("bare") is True)
+
+
+def _span(fields: dict[str, object]) -> Span:
+    return Span(
+        name=str(fields["name"]),
+        slot=str(fields["slot"]),
+        start_ns=_moment(fields, "start_ns"),
+        until_ns=_moment(fields, "until_ns"),
+        latest_ns=_moment(fields, "latest_ns"),
+    )
+
+
+def _moment(fields: dict[str, object], name: str) -> int:
+    value = fields[name]
+    if not isinstance(value, int):
+        raise TypeError(f"{name} is a whole number of nanoseconds")
+    return value
 
 
 def _write(result: LoadResult, name: str | None) -> None:

@@ -51,6 +51,7 @@ def _document(result: LoadResult) -> dict[str, Json]:
         "lateness_ms": asdict(tables.lateness),
         "bad_versions": sorted(result.bad_versions),
         "crash_windows": [asdict(window) for window in result.crash_windows],
+        "spans": [asdict(span) for span in result.spans],
         "timeline": [_second(second) for second in tables.timeline],
         "not_ok": [_record(column, record, start) for column, record in tables.not_ok],
         "not_ok_left_out": not_ok - len(tables.not_ok),

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bluegreen.load.classify import Column, classify
 from bluegreen.load.plan import Kind
 from bluegreen.load.record import Break, Cause
 from bluegreen.load.report import to_json
+from bluegreen.load.spans import count_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bluegreen.load.exchange import Connections
     from bluegreen.load.plan import LoadPlan, Seconds
     from bluegreen.load.record import Micros, Record, Records
+    from bluegreen.load.spans import Span, SpanCount
 
 KEPT_NOT_OK: Final = 1000
 """Records that are not ok are given one by one up to here; the rest is counted and said to be left out."""
@@ -160,6 +162,8 @@ class LoadResult:
     bad_versions: frozenset[str]
     crash_windows: tuple[CrashWindow, ...]
     tables: Tables
+    spans: tuple[SpanCount, ...] = ()
+    """Asked for apart; empty: nobody has."""
 
     @classmethod
     def of(
@@ -181,6 +185,10 @@ class LoadResult:
         versions = self.bad_versions if bad_versions is None else bad_versions
         windows = self.crash_windows if crash_windows is None else crash_windows
         return LoadResult.of(self.run, self.records, bad_versions=versions, crash_windows=windows)
+
+    def counted(self, spans: Sequence[Span]) -> LoadResult:
+        """The same run, with these spans counted apart."""
+        return replace(self, spans=count_spans(spans, self.records))
 
     @property
     def columns(self) -> Columns:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError
 from bluegreen.domain.reading import Gap
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.reading import Arrivals, Reading
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant
-    from bluegreen.ports import Metrics
+    from bluegreen.ports import Finding, Metrics
 
 DATA_PLANE = "data plane"
 """What stands in a gap for the pod when the data plane itself could not be asked."""
@@ -34,6 +34,10 @@ class WithArrivals:
         arrivals, gaps = self._ask(until)
         reading = self._metrics.read(snapshot, until=until)
         return replace(reading, arrivals=(*reading.arrivals, *arrivals), gaps=(*reading.gaps, *gaps))
+
+    def foresee(self, snapshot: Snapshot, *, until: Instant) -> Sequence[Finding]:
+        """The other one's; the data plane was there when the snapshot was made."""
+        return self._metrics.foresee(snapshot, until=until)
 
     def _ask(self, until: Instant) -> tuple[tuple[Arrivals, ...], tuple[Gap, ...]]:
         try:

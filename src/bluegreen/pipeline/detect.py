@@ -8,15 +8,17 @@ from bluegreen.domain.errors import UsageError
 from bluegreen.domain.events import Note, Phase, PhaseDone, Planned, Warned
 from bluegreen.domain.plan import make_plan
 from bluegreen.domain.release import put_back
-from bluegreen.ports import Severity
+from bluegreen.domain.stack import CommandCheck
+from bluegreen.pipeline.synthetic import announce
+from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
+    from bluegreen.domain.snapshot import Snapshot
     from bluegreen.pipeline.tools import Tools
-    from bluegreen.ports import Finding
 
 
 def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Options, run: str, dry_run: bool) -> Plan:
@@ -27,22 +29,39 @@ def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Optio
     started = tools.clock.now()
     snapshot = tools.snapshot()
     plan = make_plan(snapshot, stack=tools.stack, images=images, options=options, release=run)
-    plan = put_back(plan, tools.runs())
+    plan = put_back(plan, tools.run)
     tools.emit(Planned(plan=plan, dry_run=dry_run))
     if not plan.nothing_to_do:
-        _heed(tools, plan)
+        announce(tools, plan)
+        _heed(tools, plan, snapshot)
     what = f"{plan.active} serves; {plan.target} is to be replaced"
     tools.emit(PhaseDone(phase=Phase.DETECT, what=what, took=tools.since(started)))
     return plan
 
 
-def _heed(tools: Tools, plan: Plan) -> None:
-    findings = tools.platform.preflight(plan, until=tools.limit())
+def _heed(tools: Tools, plan: Plan, snapshot: Snapshot) -> None:
+    findings = [
+        *tools.platform.preflight(plan, until=tools.limit()),
+        *_unrunnable(tools),
+        *tools.metrics.foresee(snapshot, until=tools.limit()),
+    ]
     for finding in findings:
         _tell(tools, finding)
     refused = [finding for finding in findings if finding.severity is Severity.REFUSE]
     if refused:
         raise UsageError("; ".join(finding.text for finding in refused), mend=refused[0].mend)
+
+
+def _unrunnable(tools: Tools) -> Iterator[Finding]:
+    """The command checks that cannot be run here: better known before anything is staged."""
+    for check in tools.stack.checks:
+        why = tools.commands.examine(check) if isinstance(check, CommandCheck) else ""
+        if why:
+            yield Finding(
+                severity=Severity.REFUSE,
+                text=f"check {check.name!r}: {why}",
+                mend="install it, name it by its path, or take the check out of the app file",
+            )
 
 
 def _tell(tools: Tools, finding: Finding) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import BluegreenError, ExitCode, Interrupted
-from bluegreen.domain.events import Summary
+from bluegreen.domain.checklist import checklist
+from bluegreen.domain.errors import BluegreenError, DeadlineExceeded, ExitCode, Interrupted, PlatformError
+from bluegreen.domain.events import Checklist, Summary, Warned
+from bluegreen.domain.mark import standing_of
 from bluegreen.domain.release import Ended, Outcome
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from bluegreen.domain.plan import Plan
+    from bluegreen.domain.release import Standing
     from bluegreen.domain.stack import Instant, Slot
     from bluegreen.pipeline.tools import Tools
 
@@ -47,6 +50,7 @@ def unchanged(tools: Tools, run: str, *, headline: str, details: tuple[str, ...]
             way_back="",
             took=0.0,
             exit_code=ExitCode.OK,
+            stack=tools.stack.name,
         )
     )
     return ExitCode.OK
@@ -67,7 +71,10 @@ def summarise(
     """Record the end and say it. ``warm``: the slot that does not serve can be returned to at once."""
     took = tools.since(started)
     code = _code(ended.outcome, error)
-    tools.record_if_possible(plan.release, replace(ended, took=took))
+    standing = _standing(tools, plan.active) if ended.outcome.in_effect else None
+    tools.record_if_possible(plan.release, replace(ended, took=took, standing=standing, course=tools.course()))
+    if ended.outcome.in_effect:
+        _tell_checklist(tools, plan.release)
     tools.emit(
         Summary(
             run=plan.release,
@@ -77,9 +84,30 @@ def summarise(
             way_back=_way_back(plan, ended, warm=warm),
             took=took,
             exit_code=code,
+            stack=tools.stack.name,
         )
     )
     return code
+
+
+def _standing(tools: Tools, slot: Slot) -> tuple[Standing, ...] | None:
+    """How the slot stands that users have left; None: it cannot be seen now."""
+    try:
+        return standing_of(tools.snapshot().slot_workloads(slot))
+    except (PlatformError, DeadlineExceeded):
+        return None
+
+
+def _tell_checklist(tools: Tools, release: str) -> None:
+    """As far as it is known. A journal that cannot be read now is told, and changes nothing of how the run ended."""
+    try:
+        run = tools.run(release)
+    except BluegreenError as error:
+        tools.emit(Warned(text=f"the checklist cannot be made: {error}", mend="bluegreen show makes it later"))
+        return
+    items = checklist(run) if run is not None else ()
+    if items:
+        tools.emit(Checklist(run=release, items=items))
 
 
 def _code(outcome: Outcome, error: BluegreenError | None) -> ExitCode:
@@ -104,6 +132,8 @@ def _details(tools: Tools, plan: Plan, ended: Ended, error: BluegreenError | Non
     lines = [f"{plan.stack} to {images}"]
     if ended.why:
         lines.append(f"why: {ended.why}")
+    if ended.settle:
+        lines.append(f"to settle it: {'; '.join(ended.settle)}")
     if error is not None and error.mend:
         lines.append(f"what to do: {error.mend}")
     if ended.outcome in {Outcome.ROLLED_BACK, Outcome.HELD} and tools.stack.contacts:
@@ -118,6 +148,8 @@ def _way_back(plan: Plan, ended: Ended, *, warm: bool) -> str:
         return f"bluegreen rollback --cold   (to {plan.active}, which was ended: a cold start)"
     if ended.outcome is Outcome.HELD:
         return f"bluegreen rollback --to {plan.active}"
+    if ended.outcome is Outcome.YIELDED:
+        return "bluegreen status shows where users are now, and where a rollback leads"
     return further_back(plan.target, warm=warm)
 
 

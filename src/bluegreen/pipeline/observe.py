@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError
-from bluegreen.domain.events import Observed, Phase, PhaseBegan, PhaseDone, Warned, WindowJudged
-from bluegreen.domain.judgement import Judgement, Outcome, Window, hard_triggers, judge
-from bluegreen.domain.reading import tally
-from bluegreen.domain.release import Judged
-from bluegreen.domain.routing import foreign
+from bluegreen.domain.course import Course, begin, follow
+from bluegreen.domain.errors import DeadlineExceeded, Held, PlatformError
+from bluegreen.domain.events import Observed, Phase, PhaseBegan, PhaseDone, Proved, Warned, WindowJudged
+from bluegreen.domain.finding import Finding, Judgement, Outcome
+from bluegreen.domain.judgement import hard_triggers, judge, notes
+from bluegreen.domain.mark import tally_since
+from bluegreen.domain.reading import until_end
+from bluegreen.domain.release import Confirmed, Judged
+from bluegreen.domain.silence import QUIET
 from bluegreen.domain.stack import after
+from bluegreen.domain.values import dataclass, replace
+from bluegreen.domain.window import Window
+from bluegreen.pipeline.switch import counted_by, yield_to_strangers
+from bluegreen.pipeline.synthetic import Asker
 
 if TYPE_CHECKING:
     from bluegreen.domain.plan import Plan
@@ -23,11 +30,22 @@ if TYPE_CHECKING:
 LOOK_EVERY: Seconds = 2.0
 """One scrape a pod each two seconds; changes of pods and routes are seen at once."""
 
+LOOK_AGAIN: Seconds = 0.5
+"""The same while the window is over and its last counters are waited for."""
+
 READ_LIMIT: Seconds = 2.0
 
 
-def observe(tools: Tools, plan: Plan, switched: Switched) -> Judgement:
-    """Return the window's judgement.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """How the window went. ``proved``: a witness saw the new slot answer users, at the switch or in the window."""
+
+    judgement: Judgement
+    proved: bool
+
+
+def observe(tools: Tools, plan: Plan, switched: Switched) -> Watched:
+    """Return the window's judgement. The window counts from when the switch had arrived: its witness is a part of it.
 
     Raises LostLock when a person or another run moves a route meanwhile, Held when the platform cannot be seen at the
     window's end, Interrupted.
@@ -35,87 +53,139 @@ def observe(tools: Tools, plan: Plan, switched: Switched) -> Judgement:
     started = tools.clock.now()
     window = plan.options.validation_time
     tools.emit(PhaseBegan(phase=Phase.OBSERVE, what=f"{plan.target} under real users", limit=window))
-    judgement = _watch(tools, plan, switched, end=after(started, window))
-    tools.record(plan.release, Judged(judgement=judgement))
+    watch = _Watch(tools, plan, switched)
+    judgement, last = watch.until(after(switched.at, window))
+    proved = switched.proved or _witnessed(tools, plan, switched, watch)
+    tallied = tally_since(switched.mark, watch.read, last.live, now=tools.clock.now(), wall=tools.clock.wall())
+    tallied = replace(tallied, synthetic=last.synthetic.asked if last.synthetic is not None else 0)
+    tools.record(plan.release, Judged(judgement=judgement, tallied=tallied))
     tools.emit(WindowJudged(judgement=judgement))
     if judgement.outcome is not Outcome.FAIL:
         tools.emit(PhaseDone(phase=Phase.OBSERVE, what=_words(judgement), took=tools.since(started)))
-    return judgement
+    return Watched(judgement=judgement, proved=proved)
 
 
 def _words(judgement: Judgement) -> str:
     return "good" if judgement.outcome is Outcome.PASS else "not proven: too little to tell"
 
 
-def _watch(tools: Tools, plan: Plan, switched: Switched, *, end: Instant) -> Judgement:
-    """Look every LOOK_EVERY and at each change, until a hard trigger or the end."""
-    while True:
-        tick = min(end, after(tools.clock.now(), LOOK_EVERY))
-        window = _look(tools, plan, switched, until=tick)
-        over = tools.clock.now() >= end
-        if window is None and over:
-            raise Held(
-                "the platform could not be seen at the end of the window, so nothing can be judged",
-                mend="both slots keep serving; the next bluegreen deploy or rollback ends this",
-            )
-        if window is None:
-            continue
-        hard = hard_triggers(window)
-        if hard:
-            return Judgement(outcome=Outcome.FAIL, findings=hard)
-        if over:
-            return judge(window)
-        _tell(tools, window, end=end)
+def _witnessed(tools: Tools, plan: Plan, switched: Switched, watch: _Watch) -> bool:
+    """Whether users who came only in the window were counted by the new slot; then it is said who saw them."""
+    how = counted_by(tools, plan.target, start=switched.before, now=watch.course.total, reads=watch.reads)
+    if how:
+        tools.record_if_possible(plan.release, Confirmed(slot=plan.target, how=how, mark=switched.mark))
+        tools.emit(Proved(slot=plan.target, how=how))
+    return bool(how)
 
 
-def _look(tools: Tools, plan: Plan, switched: Switched, *, until: Instant) -> Window | None:
-    """The window as it is at ``until``, or sooner when a change already triggers; None: the platform was not seen."""
-    try:
-        live = _live(tools, plan, switched, until=until)
-        reading = tools.metrics.read(live, until=tools.limit(READ_LIMIT))
-    except (PlatformError, DeadlineExceeded) as error:
-        tools.emit(Warned(text=f"the platform cannot be seen: {error}"))
-        tools.clock.wait(until=until)
-        return None
-    return _window(tools, plan, switched, live=live, now=reading)
+def _next_look(now: Instant, *, end: Instant) -> Instant:
+    return min(end, after(now, LOOK_EVERY)) if now < end else after(now, LOOK_AGAIN)
 
 
-def _live(tools: Tools, plan: Plan, switched: Switched, *, until: Instant) -> Snapshot:
-    """The last snapshot before ``until``, or the first one that triggers."""
-    live = tools.snapshot()  # a window of no length is looked at once, too
-    _yield_to_strangers(live, switched)
-    try:
-        for live in tools.platform.changes(until=until):
-            _yield_to_strangers(live, switched)
-            if hard_triggers(_window(tools, plan, switched, live=live, now=switched.before)):
-                break
-    except DeadlineExceeded:
-        pass
-    return live
+class _Watch:
+    """The looks of one window."""
+
+    def __init__(self, tools: Tools, plan: Plan, switched: Switched) -> None:
+        """Nothing was looked at yet."""
+        self._tools = tools
+        self._plan = plan
+        self._switched = switched
+        self._asker = Asker(tools, plan.target) if plan.options.synthetic_traffic else None
+        self._looks: list[Reading] = []
+        self.read = switched.before
+        """The last reading as it came, of both slots."""
+        self.course: Course = begin(switched.before)
+        self.reads = 0
+
+    def until(self, end: Instant) -> tuple[Judgement, Window]:
+        """Look every LOOK_EVERY and at each change, until a hard trigger or the end; with what was judged last.
+
+        Counters that trail are waited for at the end: what came last in the window is in their next scrape.
+        """
+        tick = min(end, after(self._tools.clock.now(), LOOK_EVERY))
+        while True:
+            window = self._look(until=tick)
+            now = self._tools.clock.now()
+            over, tick = now >= end, _next_look(now, end=end)
+            if window is None and over:
+                raise Held(
+                    "the platform could not be seen at the end of the window, so nothing can be judged",
+                    mend="both slots keep serving; the next bluegreen deploy or rollback ends this",
+                )
+            if window is None:
+                continue
+            hard = hard_triggers(window)
+            if hard:
+                return _failed(window, hard), window
+            if over and window.now.is_due(end, now=now):
+                whole = replace(window, now=until_end(window.now, end))
+                return judge(whole), whole
+            self._tell(window, end=end)
+
+    def _look(self, *, until: Instant) -> Window | None:
+        """The window as it is at ``until``, or sooner when a change already triggers; None: nothing was seen."""
+        tools = self._tools
+        try:
+            live = self._live(until=until)
+            reading = tools.metrics.read(live, until=tools.limit(READ_LIMIT))
+        except (PlatformError, DeadlineExceeded) as error:
+            tools.emit(Warned(text=f"the platform cannot be seen: {error}"))
+            tools.clock.wait(until=until)
+            return None
+        self.reads += 1
+        self.read = reading
+        self.course = follow(self.course, reading)
+        self._looks.append(self.course.total)
+        if self._asker is not None:
+            self._asker.ask()
+        return self._window(live)
+
+    def _live(self, *, until: Instant) -> Snapshot:
+        """The last snapshot before ``until``, or the first one that triggers.
+
+        The watch knows it already: asking anew at each look would cost more the longer the window is.
+        """
+        live: Snapshot | None = None
+        try:
+            for live in self._tools.platform.changes(until=until):
+                yield_to_strangers(self._tools, live, self._switched.moves)
+                if hard_triggers(self._window(live)):
+                    break
+        except DeadlineExceeded:
+            pass
+        return live or self._once()
+
+    def _once(self) -> Snapshot:
+        """A window of no length is looked at once, too."""
+        live = self._tools.snapshot()
+        yield_to_strangers(self._tools, live, self._switched.moves)
+        return live
+
+    def _window(self, live: Snapshot) -> Window:
+        now = self.course.total
+        late = [look for look in self._looks if now.at - look.at >= QUIET]
+        return Window(
+            slot=self._plan.target,
+            limits=self._tools.stack.limits,
+            before=self._switched.before,
+            now=now,
+            at_switch=self._switched.at_switch,
+            live=live,
+            since=self._switched.at,
+            late=late[-1] if late else None,
+            restarted=self.course.restarted,
+            old=self._switched.old,
+            stack=self._tools.stack,
+            synthetic=self._asker.made if self._asker is not None else None,
+        )
+
+    def _tell(self, window: Window, *, end: Instant) -> None:
+        counts = window.counted()
+        left = max(0.0, end - self._tools.clock.now())
+        self._tools.emit(
+            Observed(requests=counts.requests, errors=counts.errors, slow=counts.slow, timed=counts.timed, left=left)
+        )
 
 
-def _window(tools: Tools, plan: Plan, switched: Switched, *, live: Snapshot, now: Reading) -> Window:
-    return Window(
-        slot=plan.target,
-        limits=tools.stack.limits,
-        before=switched.before,
-        now=now,
-        at_switch=switched.at_switch,
-        live=live,
-    )
-
-
-def _yield_to_strangers(live: Snapshot, switched: Switched) -> None:
-    """A person's two kubectl lines, or another run's rollback, end this run: nothing of theirs is written over."""
-    strangers = foreign(live, switched.moves)
-    if strangers:
-        route = strangers[0]
-        who = route.changed_by or "somebody else"
-        raise LostLock(f"{route.service} was moved to {route.slot or 'no slot'} by {who}", taken_by=who)
-
-
-def _tell(tools: Tools, window: Window, *, end: Instant) -> None:
-    limit = tools.stack.limits.p95_overhead_ms
-    counts = tally(window.before, window.now, slot=window.slot, limit_ms=limit)
-    left = max(0.0, end - tools.clock.now())
-    tools.emit(Observed(requests=counts.requests, errors=counts.errors, slow=counts.slow, left=left))
+def _failed(window: Window, hard: tuple[Finding, ...]) -> Judgement:
+    return Judgement(outcome=Outcome.FAIL, findings=hard, notes=notes(window, hard))

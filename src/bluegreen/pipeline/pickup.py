@@ -16,7 +16,7 @@ from bluegreen.pipeline.back import go_back
 from bluegreen.pipeline.routes import refuse_elsewhere
 
 if TYPE_CHECKING:
-    from bluegreen.domain.judgement import Judgement
+    from bluegreen.domain.finding import Judgement
     from bluegreen.domain.plan import Plan
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Slot

@@ -18,25 +18,29 @@ from bluegreen.domain.errors import (
     ReleaseTimedOut,
 )
 from bluegreen.domain.events import Failing, Note, Warned
+from bluegreen.domain.finding import Judgement
+from bluegreen.domain.finding import Outcome as Judged
 from bluegreen.domain.health import SlotDoomed
-from bluegreen.domain.judgement import Judgement
-from bluegreen.domain.judgement import Outcome as Judged
 from bluegreen.domain.release import Began, Ended, Outcome, RunKind
-from bluegreen.pipeline.back import go_back, restore
+from bluegreen.pipeline.back import go_back
 from bluegreen.pipeline.deploy import deploy
 from bluegreen.pipeline.detect import detect
 from bluegreen.pipeline.ending import dry_run_done, nothing_to_do, summarise
-from bluegreen.pipeline.observe import observe
+from bluegreen.pipeline.observe import Watched, observe
+from bluegreen.pipeline.oldslot import look_at
 from bluegreen.pipeline.pickup import pick_up
+from bluegreen.pipeline.recorder import recorded
+from bluegreen.pipeline.restore import restore
 from bluegreen.pipeline.retire import retire
 from bluegreen.pipeline.switch import switch, switch_again
+from bluegreen.pipeline.turn import take_turn
 from bluegreen.pipeline.validate import validate
 from bluegreen.ports import Cover, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bluegreen.domain.health import Cause
+    from bluegreen.domain.cause import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
     from bluegreen.domain.snapshot import Snapshot
@@ -52,7 +56,7 @@ def release(tools: Tools, *, images: Mapping[str, ImageReference], options: Opti
     if dry_run:
         return dry_run_done(tools, detect(tools, images=images, options=options, run=run, dry_run=True))
     purpose = Purpose(kind=RunKind.RELEASE, run=run, who=tools.who)
-    grip = tools.lock.take(purpose, until=tools.clock.now())
+    grip = take_turn(tools, purpose)
     try:
         return _locked(tools, images=images, options=options, run=run, grip=grip)
     finally:
@@ -63,6 +67,7 @@ def _locked(tools: Tools, *, images: Mapping[str, ImageReference], options: Opti
     found = pick_up(tools, grip=grip, resume=resume)
     if found is not None and found is not ExitCode.OK:
         return found
+    tools = recorded(tools)
     plan = detect(tools, images=images, options=options, run=run, dry_run=False)
     if plan.nothing_to_do:
         return nothing_to_do(tools, plan)
@@ -73,12 +78,14 @@ def _locked(tools: Tools, *, images: Mapping[str, ImageReference], options: Opti
 def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
     started = tools.clock.now()
     try:
+        looks = look_at(tools, plan.active)
         deploy(tools, plan, grip=grip)
+        looks += look_at(tools, plan.active)
         ready = validate(tools, plan)
     except BluegreenError as error:
         return _end_before(tools, plan, error, started=started, grip=grip)
     try:
-        switched = switch(tools, plan, ready=ready, grip=grip)
+        switched = switch(tools, plan, ready=ready, looks=looks, grip=grip)
     except BluegreenError as error:
         end = _end_after if _has_left(tools, plan) else _end_before
         return end(tools, plan, error, started=started, grip=grip)
@@ -101,6 +108,7 @@ def resume(tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snap
 
     A judgement that is in the journal already stands; a window that was not judged is watched again.
     """
+    tools = recorded(tools)
     started = tools.clock.now()
     try:
         if judged is not None:
@@ -115,17 +123,31 @@ def _finish(
     tools: Tools, plan: Plan, switched: Switched, *, judged: Judgement | None = None, started: Instant, grip: Grip
 ) -> ExitCode:
     try:
-        judgement = judged or observe(tools, plan, switched)
-        _heed(judgement)
+        watched = _watched(tools, plan, switched, judged=judged)
+        _heed(watched.judgement)
+        ended = _outcome(watched.judgement, proved=watched.proved)
+        _require_proof(plan, ended)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
-    ended = _outcome(judgement, proved=switched.proved)
     try:
         warm, kept = _retire(tools, plan, switched, grip=grip)
     except (LostLock, Held) as error:
         return _end_yielded(tools, plan, error, started=started)
     _protect(tools, grip=grip)
     return summarise(tools, plan, ended, started=started, warm=warm, error=kept)
+
+
+def _watched(tools: Tools, plan: Plan, switched: Switched, *, judged: Judgement | None) -> Watched:
+    if judged is not None:
+        return Watched(judgement=judged, proved=switched.proved)
+    return observe(tools, plan, switched)
+
+
+def _require_proof(plan: Plan, ended: Ended) -> None:
+    """``--require-proof``: a release that nothing proves is none. Raises ReleaseFailed."""
+    if plan.options.require_proof and ended.outcome is Outcome.NOT_PROVEN:
+        mend = f"to settle it: {'; '.join(ended.settle)}" if ended.settle else ""
+        raise ReleaseFailed(f"it was not proven, which --require-proof asks for: {ended.why}", mend=mend)
 
 
 def _heed(judgement: Judgement) -> None:
@@ -136,10 +158,11 @@ def _heed(judgement: Judgement) -> None:
 def _outcome(judgement: Judgement, *, proved: bool) -> Ended:
     if judgement.outcome is Judged.PASS and proved:
         return Ended(outcome=Outcome.RELEASED)
-    missing = list(judgement.reasons)
+    missing, settle = list(judgement.reasons), list(judgement.settles)
     if not proved:
         missing.insert(0, "no witness saw a user's request answered by the new slot")
-    return Ended(outcome=Outcome.NOT_PROVEN, why="; ".join(missing))
+        settle = settle or ["a request of a user"]
+    return Ended(outcome=Outcome.NOT_PROVEN, why="; ".join(missing), settle=tuple(settle))
 
 
 def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> tuple[bool, BluegreenError | None]:
@@ -168,11 +191,18 @@ def _protect(tools: Tools, *, grip: Grip) -> None:
 
 def _end_before(tools: Tools, plan: Plan, error: BluegreenError, *, started: Instant, grip: Grip) -> ExitCode:
     """Users saw nothing. Put the idle slot back, unless another run has taken over or it is wanted for looking."""
+    if isinstance(error, Held) and _slots_of_users(tools) != {plan.active}:
+        return _end_yielded(tools, plan, error, started=started)
     tools.emit(Failing(why=str(error), users="users saw nothing"))
     ended = Ended(outcome=_outcome_before(error), why=str(error), cause=_cause(error))
     if isinstance(error, LostLock):
         return summarise(tools, plan, ended, started=started, error=error, warm=False)
-    warm = _put_back(tools, plan, left_at=None, grip=grip)
+    try:
+        warm = _put_back(tools, plan, left_at=None, grip=grip)
+    except LostLock as lost:  # it slept through its own limit, for example: another run has the stack by now
+        ended = Ended(outcome=Outcome.YIELDED, why=f"{lost}; before that: {error}")
+        return summarise(tools, plan, ended, started=started, error=lost, warm=False)
+    _protect(tools, grip=grip)
     return summarise(tools, plan, ended, started=started, error=error, warm=warm)
 
 
@@ -193,7 +223,7 @@ def _cause(error: BluegreenError) -> Cause | None:
 
 
 def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) -> bool:
-    """Whether the idle slot is warm again with its previous images."""
+    """Whether the idle slot is warm again with its previous images. Raises LostLock."""
     if plan.options.keep_failed:
         tools.emit(
             Note(text=f"{plan.target} keeps the failed version for looking (--keep-failed): there is no warm way back")
@@ -201,6 +231,8 @@ def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) 
         return False
     try:
         restore(tools, plan, left_at=left_at, grip=grip)
+    except LostLock:
+        raise
     except BluegreenError as error:
         text = f"{plan.target} did not get its previous images back: {error}"
         tools.emit(Warned(text=text, mend="users are not touched; the next deploy stages over it"))
@@ -224,7 +256,11 @@ def _end_after(tools: Tools, plan: Plan, error: BluegreenError, *, started: Inst
         ended = Ended(outcome=Outcome.HELD, why=f"{error}; and users could not be brought back: {worse}")
         return summarise(tools, plan, ended, started=started, error=worse, warm=False)
     ended = Ended(outcome=Outcome.ROLLED_BACK, why=str(error), cause=_cause(error))
-    warm = _put_back(tools, plan, left_at=tools.clock.now(), grip=grip)
+    try:
+        warm = _put_back(tools, plan, left_at=tools.clock.now(), grip=grip)
+    except LostLock as lost:  # users are back all the same
+        tools.emit(Warned(text=f"{plan.target} did not get its previous images back: {lost}", mend=lost.mend))
+        return summarise(tools, plan, ended, started=started, error=error, warm=False)
     _protect(tools, grip=grip)
     return summarise(tools, plan, ended, started=started, error=error, warm=warm)
 
@@ -232,8 +268,9 @@ def _end_after(tools: Tools, plan: Plan, error: BluegreenError, *, started: Inst
 def _end_yielded(tools: Tools, plan: Plan, error: BluegreenError, *, started: Instant) -> ExitCode:
     """Somebody else has moved the routes: say where users are, and write nothing."""
     slots = _slots_of_users(tools)
-    outcome = Outcome.ROLLED_BACK if slots == {plan.active} else Outcome.YIELDED
-    where = " and ".join(sorted(str(slot) for slot in slots)) or "a slot that cannot be seen now"
+    moved = Outcome.YIELDED if isinstance(error, LostLock) else Outcome.HELD
+    outcome = Outcome.ROLLED_BACK if slots == {plan.active} else moved
+    where = " and ".join(sorted(str(slot or "no slot") for slot in slots)) or "a slot that cannot be seen now"
     tools.emit(Failing(why=str(error), users=f"users are on {where}"))
     return summarise(tools, plan, Ended(outcome=outcome, why=str(error)), started=started, error=error, warm=True)
 
@@ -241,6 +278,6 @@ def _end_yielded(tools: Tools, plan: Plan, error: BluegreenError, *, started: In
 def _slots_of_users(tools: Tools) -> set[Slot | None]:
     """Where the routes lead; nowhere when the platform cannot be seen."""
     try:
-        return {route.slot for route in tools.snapshot().routes}
+        return {route.slot for route in tools.routes()}
     except BluegreenError:
         return set()

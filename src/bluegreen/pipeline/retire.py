@@ -36,9 +36,9 @@ def retire(tools: Tools, plan: Plan, *, switched_at: Instant, grip: Grip) -> End
 
 def _end_fallback(tools: Tools, plan: Plan, *, grip: Grip) -> None:
     """Let no request fall back to a slot that is about to go. Raises Held when somebody has moved users there."""
-    snapshot = tools.snapshot()
-    refuse_elsewhere(snapshot.routes, plan.target)
-    moves = moves_to(tools, snapshot, plan.target, order=tools.stack.names)
+    routes = tools.routes()
+    refuse_elsewhere(routes, plan.target)
+    moves = moves_to(tools, routes, plan.target, order=tools.stack.names)
     tools.record(plan.release, Retiring(slot=plan.active, moves=moves))
     written = write(tools, moves, grip=grip)
     if written.strangers:

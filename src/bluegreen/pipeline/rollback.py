@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import BluegreenError, ExitCode, Held, LostLock
 from bluegreen.domain.events import Note, Summary, Warned
-from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
 from bluegreen.domain.stack import after
-from bluegreen.pipeline.back import go_back, refuse_cold, restore
-from bluegreen.pipeline.deploy import stage_limit
-from bluegreen.pipeline.validate import wait_until_ready
+from bluegreen.pipeline.back import bring_back, refuse_cold
 from bluegreen.ports import Cover, Purpose
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bluegreen.domain.release import Run
-    from bluegreen.domain.snapshot import Snapshot
+    from bluegreen.domain.snapshot import Route
     from bluegreen.domain.stack import Instant, Seconds, Slot
+    from bluegreen.pipeline.back import CameTo
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip
 
@@ -31,9 +31,6 @@ OVERTAKER_LIMIT: Seconds = 2.0
 
 LOOK_AGAIN: Seconds = 0.05
 
-COLD_LIMIT = 150.0
-"""How long a cold start may take, in seconds: as long as a health validation by default."""
-
 
 def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason: str = "") -> ExitCode:
     """Bring users to the slot that was active before, or to the slot named.
@@ -41,26 +38,30 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
     Raises Held when that slot has no ready pod (``cold`` starts it first) or there is no way back to trust.
     """
     started = tools.clock.now()
-    snapshot = tools.snapshot()
-    found = _target(tools, snapshot, to)
+    routes = tools.routes()
+    found = _target(tools, routes, to)
     if isinstance(found, NoWayBack):
         return _nothing_to_do(tools, found)
     slot, of = found
     if not cold:
-        refuse_cold(snapshot, slot)
+        refuse_cold(tools, slot)
     run = tools.new_id("b")
     grip = tools.lock.preempt(Purpose(kind=RunKind.ROLLBACK, run=run, who=tools.who))
     try:
-        snapshot = tools.snapshot()  # what the run that was taken over did until now
         if not cold:
-            refuse_cold(snapshot, slot)
+            refuse_cold(tools, slot)  # after what the run that was taken over did until now
         tools.record_if_possible(run, RollbackBegan(to=slot, of=of.id if of else "", who=tools.who, reason=reason))
-        _warm_up(tools, snapshot, slot, run=run, grip=grip)
-        go_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip)
-        tools.record_if_possible(run, Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started)))
+        if cold:
+            from bluegreen.pipeline.cold import warm_up
+
+            warm_up(tools, slot, run=run, grip=grip)
+        came = bring_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip, routes=routes)
+        tools.record_if_possible(
+            run, came.entry, Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started))
+        )
         _end_of(tools, of, run=run)
         _say(tools, run, slot, of, started=started)
-        _tidy(tools, of, slot, grip=grip)
+        _tidy(tools, of, came, slot, grip=grip)
     except LostLock as lost:
         _heed_overtaker(tools, lost, run, slot, started=started)
     finally:
@@ -81,15 +82,15 @@ def _heed_overtaker(tools: Tools, lost: LostLock, run: str, slot: Slot, *, start
 
 def _arrives(tools: Tools, slot: Slot) -> bool:
     deadline = tools.limit(OVERTAKER_LIMIT)
-    while not (there := all(route.slot is slot for route in tools.snapshot().routes)):
+    while not (there := all(route.slot is slot for route in tools.routes())):
         if tools.clock.now() >= deadline:
             break
         tools.clock.wait(until=min(deadline, after(tools.clock.now(), LOOK_AGAIN)))
     return there
 
 
-def _target(tools: Tools, snapshot: Snapshot, to: Slot | None) -> tuple[Slot, Run | None] | NoWayBack:
-    found = active(snapshot)
+def _target(tools: Tools, routes: Sequence[Route], to: Slot | None) -> tuple[Slot, Run | None] | NoWayBack:
+    found = active(routes)
     serving = found.slot if isinstance(found, Active) else None
     back = way_back(tools.runs(), serving=serving)
     if to is not None:
@@ -111,36 +112,14 @@ def _nothing_to_do(tools: Tools, found: NoWayBack) -> ExitCode:
             way_back="",
             took=0.0,
             exit_code=ExitCode.OK,
+            stack=tools.stack.name,
         )
     )
     return ExitCode.OK
 
 
-def _warm_up(tools: Tools, snapshot: Snapshot, slot: Slot, *, run: str, grip: Grip) -> None:
-    """Start the slot where it has no ready pod; users stay where they are until it is ready."""
-    if all(workload.answers for workload in snapshot.slot_workloads(slot)):
-        return
-    tools.emit(Note(text=f"{slot} is started first: a cold start"))
-    try:
-        tools.platform.stage(_cold_spec(snapshot, slot, run=run), grip=grip, until=tools.limit(stage_limit(tools)))
-        wait_until_ready(tools, slot, revision=run, limit=COLD_LIMIT)
-    except BluegreenError as error:  # no route was written: the next command has nothing to carry out
-        tools.record_if_possible(run, Ended(outcome=Outcome.FAILED, why=str(error)))
-        raise
-
-
-def _cold_spec(snapshot: Snapshot, slot: Slot, *, run: str) -> SlotSpec:
-    specs = []
-    for work in snapshot.slot_workloads(slot):
-        if work.image is None:
-            raise Held(f"{work.service} was never staged in {slot}: there is nothing to start", mend="deploy a version")
-        replicas = work.replicas or snapshot.stage_of(work.service).replicas
-        specs.append(WorkloadSpec(service=work.service, image=work.image, replicas=replicas, template=work.template))
-    return SlotSpec(slot=slot, revision=run, workloads=tuple(specs))
-
-
 def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant) -> None:
-    details = [f"taken back: {of.id}"] if of is not None else []
+    details = _taken_back(of, slot) if of is not None else []
     if tools.stack.contacts:
         details.append(f"to be told: {', '.join(tools.stack.contacts)}")
     tools.emit(
@@ -152,8 +131,21 @@ def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant
             way_back=f"forward again: bluegreen rollback --to {slot.other}",
             took=tools.since(started),
             exit_code=ExitCode.OK,
+            stack=tools.stack.name,
         )
     )
+
+
+def _taken_back(of: Run, slot: Slot) -> list[str]:
+    """The run, and from which version to which, where users were on what it brought."""
+    details = [f"taken back: {of.id}"]
+    if of.plan is not None and of.plan.active is slot:
+        details += [
+            f"{change.service}: from {change.after} to {change.serving}"
+            for change in of.plan.changes
+            if change.after != change.serving
+        ]
+    return details
 
 
 def _end_of(tools: Tools, of: Run | None, *, run: str) -> None:
@@ -163,12 +155,14 @@ def _end_of(tools: Tools, of: Run | None, *, run: str) -> None:
         tools.record_if_possible(of.id, Ended(outcome=outcome, why=f"taken back by {run}"))
 
 
-def _tidy(tools: Tools, of: Run | None, slot: Slot, *, grip: Grip) -> None:
+def _tidy(tools: Tools, of: Run | None, came: CameTo, slot: Slot, *, grip: Grip) -> None:
     """After users are safe: budgets follow, and a release stopped before its switch leaves no half-staged slot."""
     try:
-        tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit())
+        tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit(), routes=came.routes)
         if of is not None and of.plan is not None and of.outcome is None and of.staging and not of.moves:
             tools.emit(Note(text=f"{of.id} was stopped while it staged {of.plan.target}"))
+            from bluegreen.pipeline.restore import restore
+
             restore(tools, of.plan, left_at=None, grip=grip)
     except BluegreenError as error:
         tools.emit(Warned(text=f"{slot} serves, but the other slot was not put in order: {error}", mend=error.mend))

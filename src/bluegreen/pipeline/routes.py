@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import Held
 from bluegreen.domain.routing import Move, Unknown, foreign
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from bluegreen.domain.snapshot import Route, Snapshot
+    from bluegreen.domain.snapshot import Route
     from bluegreen.domain.stack import Seconds, Slot
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip
@@ -24,14 +24,15 @@ TRIES = 3
 
 
 def moves_to(
-    tools: Tools, snapshot: Snapshot, slot: Slot, *, order: Sequence[str], fallback: Slot | None = None
+    tools: Tools, routes: Iterable[Route], slot: Slot, *, order: Sequence[str], fallback: Slot | None = None
 ) -> tuple[Move, ...]:
-    """The writes that bring these services to the slot, each from the version in the snapshot."""
+    """The writes that bring these services to the slot, each from the version that was read."""
+    versions = {route.service: route.version for route in routes}
     return tuple(
         Move(
             service=service,
             to=slot,
-            expect=snapshot.route(service).version,
+            expect=versions[service],
             fence=tools.new_id("w"),
             fallback=fallback,
         )
@@ -43,7 +44,7 @@ def moves_to(
 class Written:
     """What was read after a write: the routes, those of them that do not carry our write, and what went wrong."""
 
-    snapshot: Snapshot
+    routes: Sequence[Route]
     strangers: tuple[Route, ...]
     """None when all is well."""
     trouble: str
@@ -57,26 +58,25 @@ def write(tools: Tools, moves: Sequence[Move], *, grip: Grip) -> Written:
     PlatformError.
     """
     results = tools.platform.route(moves, grip=grip, until=tools.limit())
-    read = tools.snapshot()
+    read = tools.routes()
     strangers = foreign(read, moves)
     lost = [result.why for result in results if isinstance(result, Unknown)]
-    return Written(snapshot=read, strangers=strangers, trouble=lost[0] if lost and strangers else "")
+    return Written(routes=read, strangers=strangers, trouble=lost[0] if lost and strangers else "")
 
 
-def stamp(tools: Tools, slot: Slot, *, grip: Grip) -> Snapshot:
+def stamp(tools: Tools, slot: Slot, *, grip: Grip) -> None:
     """Put our mark on all routes without moving them, before anything else is written.
 
     From now on a stale or frozen run's write is refused. It also ends the fallback to the slot that is about to be
     replaced: an unvalidated slot never gets a user. Raises Held when the routes do not hold still.
     """
-    snapshot = tools.snapshot()
-    trouble = ""
+    routes, trouble = tools.routes(), ""
     for _ in range(TRIES):
-        written = write(tools, moves_to(tools, snapshot, slot, order=tools.stack.names), grip=grip)
+        written = write(tools, moves_to(tools, routes, slot, order=tools.stack.names), grip=grip)
         if not written.strangers:
-            return written.snapshot
+            return
         refuse_elsewhere(written.strangers, slot)
-        snapshot, trouble = written.snapshot, written.trouble
+        routes, trouble = written.routes, written.trouble
     raise not_holding_still(trouble)
 
 
@@ -106,7 +106,7 @@ def not_holding_still(trouble: str = "") -> Held:
 
 def take_back(tools: Tools, moves: Sequence[Move], slot: Slot, *, grip: Grip) -> None:
     """Bring to the slot the routes that carry one of these writes of ours, and only those; in reverse order."""
-    read = tools.snapshot()
+    read = tools.routes()
     strangers = {route.service for route in foreign(read, moves)}
     ours = [move.service for move in reversed(moves) if move.service not in strangers]
     if ours:

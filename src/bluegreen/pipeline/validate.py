@@ -4,63 +4,106 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseFailed, ReleaseTimedOut
-from bluegreen.domain.events import Checked, Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting, Warned
-from bluegreen.domain.health import Doomed, Progressing, Ready, SlotDoomed, judge
+from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseTimedOut
+from bluegreen.domain.events import Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting, Warned
+from bluegreen.domain.health import Doomed, Limit, Progressing, Reason, SlotDoomed, TimedOut, explained, judge
 from bluegreen.domain.plan import other_bits
 from bluegreen.domain.release import Validated
-from bluegreen.ports import Check, Diagnosis, Through
+from bluegreen.domain.values import replace
+from bluegreen.pipeline.checks import check_slot
+from bluegreen.pipeline.routes import refuse_elsewhere
+from bluegreen.ports import Diagnosis
 
 if TYPE_CHECKING:
-    from bluegreen.domain.health import Cause
+    from bluegreen.domain.cause import Cause
+    from bluegreen.domain.health import Verdict
     from bluegreen.domain.plan import Plan
     from bluegreen.domain.snapshot import Snapshot
-    from bluegreen.domain.stack import HttpCheck, Instant, Seconds, Slot
+    from bluegreen.domain.stack import Instant, Seconds, Slot
     from bluegreen.pipeline.tools import Tools
-    from bluegreen.ports import CheckResult
 
-CHECK_SLACK: Seconds = 5.0
+STALE: Seconds = 2.0
+"""Checks that took longer end with another look at the slot."""
+
+_RUNS = frozenset({Reason.STARTUP, Reason.READINESS})
+"""Causes of a program that goes on: it has a log, and no exit code."""
 
 
 def validate(tools: Tools, plan: Plan) -> Snapshot:
     """Return the snapshot in which the slot was ready and its checks had passed.
 
-    Raises ReleaseFailed with the cause, ReleaseTimedOut with the limit, Interrupted, LostLock, PlatformError.
+    Raises ReleaseFailed with the cause, ReleaseTimedOut with the limit, Held when somebody moves users meanwhile,
+    Interrupted, LostLock, PlatformError.
     """
     started = tools.clock.now()
     limit = plan.options.health_deadline
     what = f"{plan.target} until it is ready"
     tools.emit(PhaseBegan(phase=Phase.VALIDATE, what=what, limit=limit))
-    ready = wait_until_ready(tools, plan.target, revision=plan.release, limit=limit)
+    ready = wait_until_ready(tools, plan.target, revision=plan.release, limit=limit, users=plan.active)
     for service in other_bits(ready, plan):
         image = next(change.after for change in plan.changes if change.service == service)
         tools.emit(
             Warned(text=f"{service}: {image} is other bits in {plan.target} than in {plan.active}: its tag moved")
         )
-    check_slot(tools, plan.target)
-    tools.record(plan.release, Validated(slot=plan.target))
+    checking = tools.clock.now()
+    made = check_slot(tools, plan)
+    if tools.since(checking) > STALE:  # pods may have changed meanwhile
+        ready = wait_until_ready(tools, plan.target, revision=plan.release, limit=limit, users=plan.active)
+    tools.record(plan.release, Validated(slot=plan.target, checks=made))
     sizes = ", ".join(f"{tools.stack.short(name)} {size}/{size} ready" for name, size in plan.sizes)
     tools.emit(PhaseDone(phase=Phase.VALIDATE, what=sizes, took=tools.since(started)))
     return ready
 
 
-def wait_until_ready(tools: Tools, slot: Slot, *, revision: str, limit: Seconds) -> Snapshot:
-    """Wait for the verdict. Each change of the pods wakes it; none of them costs a retry."""
+def wait_until_ready(tools: Tools, slot: Slot, *, revision: str, limit: Seconds, users: Slot | None = None) -> Snapshot:
+    """Wait for the verdict. Each change of the pods wakes it; none of them costs a retry.
+
+    ``users``: where they have to stay meanwhile; Held is raised as soon as somebody moves them, for what is waited for
+    cannot be switched to then. None: they may be anywhere.
+    """
     started = tools.clock.now()
-    deadline = tools.limit(limit)
-    wants: tuple[str, ...] = ()
+    given = _given(tools, limit)
+    last: Snapshot | None = None
+    due: Instant | None = None
+
+    def again() -> Instant | None:
+        return due
+
     try:
-        for snapshot in tools.platform.changes(until=deadline):
-            match judge(snapshot, slot, revision=revision):
-                case Ready():
-                    return snapshot
-                case Doomed(cause):
-                    raise _doomed(tools, cause)
-                case Progressing(wants):
-                    tools.emit(Waiting(wants=wants, waited=tools.since(started), left=deadline - tools.clock.now()))
+        for last in tools.platform.changes(until=given.at, again=again):
+            if users is not None and any(route.slot is not users for route in last.routes):
+                refuse_elsewhere(tools.routes(), users)  # read again: a watch may be behind
+            verdict = judge(last, slot, revision=revision, limit=given)
+            if not isinstance(verdict, Progressing):
+                return _ready(tools, last, verdict, slot=slot)
+            due = verdict.again
+            left = given.at - tools.clock.now()
+            tools.emit(Waiting(wants=verdict.wants, waited=tools.since(started), left=left))
     except DeadlineExceeded as error:
-        raise _timed_out(slot, wants, limit) from error
+        if last is None:
+            raise _timed_out(slot, TimedOut(given, ("no answer from the platform",))) from error
+        last = replace(last, at=given.at)  # nothing has changed until then
+        return _ready(tools, last, judge(last, slot, revision=revision, limit=given), slot=slot)
     raise AssertionError("a watch never just ends")  # the port's contract
+
+
+def _given(tools: Tools, limit: Seconds) -> Limit:
+    return Limit(
+        name=f"the health validation's {limit:g} s",
+        at=tools.limit(limit),
+        mend="mend the version, or give it longer with --health-retries",
+    )
+
+
+def _ready(tools: Tools, snapshot: Snapshot, verdict: Verdict, *, slot: Slot) -> Snapshot:
+    """The snapshot of a slot that is ready. Raises what else the verdict says."""
+    match verdict:
+        case Doomed(cause):
+            raise _doomed(tools, cause)
+        case TimedOut():
+            raise _timed_out(slot, verdict)
+        case _:
+            return snapshot
 
 
 def _doomed(tools: Tools, cause: Cause) -> SlotDoomed:
@@ -68,46 +111,19 @@ def _doomed(tools: Tools, cause: Cause) -> SlotDoomed:
         found = tools.platform.diagnose(cause, until=tools.limit())
     except (PlatformError, DeadlineExceeded) as error:  # the cause is known; only its log is not
         found = Diagnosis(where=f"its log cannot be read now: {error}")
+    cause = explained(cause, log=found.log, event=found.event)
     tools.emit(Diagnosed(cause=cause, log=found.log, where=found.where))
     return SlotDoomed(cause, mend=_what_to_do(tools, cause))
 
 
 def _what_to_do(tools: Tools, cause: Cause) -> str:
-    """The cause's own advice; for what has run and ended, where more of its log is as well."""
-    if cause.exit_code is None:
+    """The cause's own advice; for what has run, where more of its log is as well."""
+    if cause.exit_code is None and cause.reason not in _RUNS:
         return cause.advice
     more = f"bluegreen logs {tools.stack.short(cause.service)} --slot {cause.slot} shows more"
     return f"{cause.advice}: {more}" if cause.advice else more
 
 
-def _timed_out(slot: Slot, wants: tuple[str, ...], limit: Seconds) -> ReleaseTimedOut:
-    missing = "; ".join(wants) or "no answer from the platform"
-    return ReleaseTimedOut(
-        f"{slot} was not ready within the health validation's {limit:g} s: {missing}",
-        mend="mend the version, or give it longer with --health-retries",
-    )
-
-
-def check_slot(tools: Tools, slot: Slot) -> None:
-    """Make the app file's checks on every pod of the slot, and its own addresses answer.
-
-    Raises ReleaseFailed for a failed check, and for one that could not be made: missing evidence is never success.
-    """
-    wanted = [Check(check=check, slot=slot, through=Through.PODS) for check in tools.stack.checks]
-    wanted += [Check(check=check, slot=slot, through=Through.PREVIEW) for check in tools.stack.checks]
-    if not wanted:
-        return
-    results = tools.platform.check(wanted, until=_check_deadline(tools, tools.stack.checks))
-    for result in results:
-        tools.emit(Checked(name=_name(result), passed=result.passed is True, detail=result.detail))
-    bad = [result for result in results if result.passed is not True]
-    if bad:
-        raise ReleaseFailed(f"check {_name(bad[0])} in {slot}: {bad[0].detail}")
-
-
-def _check_deadline(tools: Tools, checks: tuple[HttpCheck, ...]) -> Instant:
-    return tools.limit(max(check.timeout for check in checks) + CHECK_SLACK)
-
-
-def _name(result: CheckResult) -> str:
-    return f"{result.check.check.name!r} ({result.check.check.service}, {result.check.through})"
+def _timed_out(slot: Slot, found: TimedOut) -> ReleaseTimedOut:
+    missing = "; ".join(found.wants)
+    return ReleaseTimedOut(f"{slot} was not ready within {found.limit.name}: {missing}", mend=found.limit.mend)

@@ -1,22 +1,15 @@
-"""The composition root: the only module that knows which adapters there are, and imports those in use.
-
-A command opens a world: the pipeline's tools over one stack's adapters. Heavy parts are imported when they are used, so
-that a rollback starts as fast as it can.
-"""
+"""The world of a stack on one machine."""
 
 from __future__ import annotations
 
-import os
-import pwd
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bluegreen.clock import SystemClock
-from bluegreen.domain.errors import UsageError
+from bluegreen.domain.errors import NotStarted, UsageError
 from bluegreen.domain.reading import Arrivals
-from bluegreen.domain.stack import Slot, after
+from bluegreen.domain.stack import after
 from bluegreen.pipeline.tools import Tools
 from bluegreen.platforms.local.addresses import ADDRESS
 from bluegreen.platforms.local.journal import LocalJournal
@@ -24,53 +17,47 @@ from bluegreen.platforms.local.layout import Layout
 from bluegreen.platforms.local.lock import LocalLock
 from bluegreen.platforms.local.platform import LocalPlatform
 from bluegreen.platforms.local.store import open_store
+from bluegreen.wiring.common import (
+    DEFAULT_APP,
+    Addresses,
+    LateMetrics,
+    World,
+    commands_of,
+    full_name,
+    listening_clock,
+    new_id,
+    prometheus_metrics,
+    read_from,
+    who,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bluegreen.domain.events import Event
-    from bluegreen.domain.reading import Reading
-    from bluegreen.domain.snapshot import Snapshot
-    from bluegreen.domain.stack import Instant, Need, Seconds, Stack
+    from bluegreen.domain.stack import Instant, Need, Seconds, Slot, Stack
     from bluegreen.platforms.local.control import Up
     from bluegreen.platforms.local.envoy import Front
     from bluegreen.platforms.local.store import Store
-    from bluegreen.ports import Clock, Metrics
-
-DEFAULT_APP = Path("bluegreen.yaml")
+    from bluegreen.ports import Clock, Finding, LogTail, Metrics
 
 UP_LIMIT: Seconds = 150.0
 """How long ``up`` waits for the active slot: as long as a health validation by default."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Addresses:
-    """Where one service answers: users' address, and each slot's own."""
-
-    service: str
-    users: str
-    slots: tuple[tuple[Slot, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """The tools of one command, and what only this machine's platform can tell."""
-
-    tools: Tools
-    addresses: tuple[Addresses, ...]
-    logs: Path
-
-
 @contextmanager
-def open_world(*, state: Path, app: Path | None, emit: Callable[[Event], None]) -> Iterator[World]:
+def open_world(
+    *, state: Path, app: Path | None, prometheus: str = "", emit: Callable[[Event], None]
+) -> Iterator[World]:
     """The world of ``deploy``: the stack as the app file has it now, else as the state folder has it.
 
-    Raises AppFileError, UsageError (the app file is another stack's), NotStarted, PlatformError.
+    ``prometheus``: the URL of the server that counters are read from; empty: as the app file says. Raises
+    AppFileError, UsageError (the app file is another stack's), NotStarted, PlatformError.
     """
     layout = Layout(state)
     with open_store(layout) as store:
-        stack = _stack_of_app(app, recorded=store.record().stack)
-        yield _world(layout, store, stack=stack, emit=emit)
+        stack = read_from(_stack_of_app(app, recorded=store.record().stack), prometheus)
+        yield _world(layout, store, stack=stack, emit=emit, releases=True)
 
 
 @contextmanager
@@ -97,10 +84,25 @@ def up(*, state: Path, app: Path | None, ports: Mapping[str, int], emit: Callabl
     from bluegreen.platforms.local.control import up as bring_up
 
     found = load_app(app)
+    _require_local(found.stack, path=found.path)
     clock = listening_clock()
     by_service = _by_full_name(found.stack, ports)
     asked = Asked(stack=found.stack, images=found.local.images, ports=by_service, who=who())
     return bring_up(asked, layout=Layout(state), clock=clock, emit=emit, until=after(clock.now(), UP_LIMIT))
+
+
+def examine(*, state: Path, app: Path | None) -> Sequence[Finding]:
+    """What speaks against the stack on this machine, or against bringing it up. Raises AppFileError, PlatformError."""
+    from bluegreen.appfile import load_app
+    from bluegreen.platforms.local.examine import machine_findings, ordered, stack_findings
+
+    try:
+        with open_world_fast(state=state, emit=lambda _event: None) as world:
+            return world.tools.platform.examine(until=world.tools.limit())
+    except NotStarted:
+        found = load_app(app)
+        _require_local(found.stack, path=found.path)
+        return ordered([*machine_findings(state.absolute()), *stack_findings(found.stack, found.local.images)])
 
 
 def down(*, state: Path, purge: bool, emit: Callable[[Event], None]) -> bool:
@@ -108,38 +110,6 @@ def down(*, state: Path, purge: bool, emit: Callable[[Event], None]) -> bool:
     from bluegreen.platforms.local.control import down as bring_down
 
     return bring_down(layout=Layout(state), clock=listening_clock(), emit=emit, who=who(), purge=purge)
-
-
-def listening_clock() -> SystemClock:
-    """A clock at which the process's signals arrive."""
-    clock = SystemClock()
-    clock.listen()
-    return clock
-
-
-def who() -> str:
-    """Who runs this, for the journal and for whoever finds the lock taken."""
-    return f"{_user()} on {os.uname().nodename}, pid {os.getpid()}"
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def new_id(letters: str) -> str:
-    """A new opaque id, short enough to be read out."""
-    return f"{letters}-{os.urandom(4).hex()}"
-
-
-def full_name(stack: Stack, name: str) -> str:
-    """The service of that full or short name; a full name wins. Raises UsageError with the names that exist."""
-    short = [service for service in stack.names if stack.short(service) == name]
-    if name not in stack.names and len(short) == 1:
-        return short[0]
-    return stack.service(name).name
 
 
 def _by_full_name(stack: Stack, ports: Mapping[str, int]) -> dict[str, int]:
@@ -159,8 +129,20 @@ def _stack_of_app(app: Path | None, *, recorded: Stack) -> Stack:
     from bluegreen.appfile import load_app
 
     found = load_app(app)
+    _require_local(found.stack, path=found.path)
     _refuse_another(found.stack, recorded, path=str(found.path))
     return found.stack
+
+
+def _require_local(found: Stack, *, path: Path | None) -> None:
+    """What an app file may leave to Kubernetes must be said for one machine."""
+    for service in found.services:
+        if service.port_name:
+            raise UsageError(
+                f"{path}: the port of {service.name} is the name {service.port_name}, which only Kubernetes knows",
+                mend="give its number; on Kubernetes a number does as well",
+            )
+        _ = service.probed
 
 
 def _refuse_another(found: Stack, recorded: Stack, *, path: str) -> None:
@@ -178,22 +160,33 @@ def _shape(stack: Stack) -> tuple[tuple[str, tuple[Need, ...]], ...]:
     return tuple((service.name, service.needs) for service in stack.services)
 
 
-def _world(layout: Layout, store: Store, *, stack: Stack, emit: Callable[[Event], None]) -> World:
+def _world(
+    layout: Layout, store: Store, *, stack: Stack, emit: Callable[[Event], None], releases: bool = False
+) -> World:
     clock = listening_clock()
     platform = LocalPlatform(layout, store, clock=clock, stack=stack)
+    addresses = tuple(map(_addresses, store.record().fronts))
     tools = Tools(
         stack=stack,
         platform=platform,
         lock=LocalLock(layout, clock=clock),
         journal=LocalJournal(store),
-        metrics=_LateMetrics(stack, platform, clock),
+        metrics=LateMetrics(
+            partial(_metrics, stack, platform, clock), at_once=releases and stack.prometheus is not None
+        ),
+        commands=commands_of(stack, clock=clock, addresses=addresses),
         clock=clock,
         emit=emit,
         new_id=new_id,
         who=who(),
     )
-    fronts = store.record().fronts
-    return World(tools=tools, addresses=tuple(map(_addresses, fronts)), logs=layout.logs)
+    return World(tools=tools, addresses=addresses, tails=partial(_tails, layout.logs))
+
+
+def _tails(folder: Path, services: Sequence[str], *, slot: Slot | None, lines: int) -> Sequence[LogTail]:
+    from bluegreen.platforms.local.tails import tails_in
+
+    return tails_in(folder, services=services, slot=slot, lines=lines)
 
 
 def _addresses(front: Front) -> Addresses:
@@ -205,29 +198,22 @@ def _url(port: int) -> str:
     return f"http://{ADDRESS}:{port}"
 
 
-class _LateMetrics:
-    """ports.Metrics whose parser is imported at the first reading: a rollback never comes to it."""
+def _metrics(stack: Stack, platform: LocalPlatform, clock: Clock) -> Metrics:
+    from bluegreen.metrics.merged import WithArrivals
 
-    def __init__(self, stack: Stack, platform: LocalPlatform, clock: Clock) -> None:
-        self._stack = stack
-        self._platform = platform
-        self._clock = clock
-        self._metrics: Metrics | None = None
-
-    def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
-        if self._metrics is None:
-            self._metrics = self._open()
-        return self._metrics.read(snapshot, until=until)
-
-    def _open(self) -> Metrics:
-        from bluegreen.metrics.merged import WithArrivals
-        from bluegreen.metrics.scrape import ScrapeMetrics
-
-        return WithArrivals(ScrapeMetrics(self._stack, clock=self._clock), self._arrivals)
-
-    def _arrivals(self, until: Instant) -> Sequence[Arrivals]:
-        counters = self._platform.plane.counters(timeout=max(0.01, until - self._clock.now()))
+    def arrivals(until: Instant) -> Sequence[Arrivals]:
+        counters = platform.plane.counters(timeout=max(0.01, until - clock.now()))
         return [
             Arrivals(service=each.service, slot=each.slot, requests=each.requests, in_flight=each.in_flight)
             for each in counters
         ]
+
+    return WithArrivals(_pods(stack, clock), arrivals)
+
+
+def _pods(stack: Stack, clock: Clock) -> Metrics:
+    if stack.prometheus is not None:
+        return prometheus_metrics(stack, stack.prometheus, pod_label="instance", clock=clock)
+    from bluegreen.metrics.scrape import ScrapeMetrics
+
+    return ScrapeMetrics(stack, clock=clock)

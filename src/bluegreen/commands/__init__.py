@@ -1,0 +1,1 @@
+"""Adapter: the app file's command checks, run on the machine that releases."""

@@ -1,0 +1,106 @@
+"""From samples to counts, whatever has read them: a pod's own page, or a Prometheus server's answer. Pure.
+
+What is no count is refused and never rounded: a rate, a NaN, a bucket that holds less than a narrower one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+from bluegreen.domain.reading import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bluegreen.domain.reading import Answers
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Each is a part of its own; a client may send any word, and each further part makes all of them harder to judge."""
+
+OTHER_METHOD = "other"
+
+EXCERPT = 80
+"""How much of a stranger's text is repeated."""
+
+
+class Unreadable(Exception):
+    """It does not say what was asked; the message is the reason that a gap carries."""
+
+
+class Sample(Protocol):
+    """One value of one series."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """The series' labels."""
+
+    @property
+    def value(self) -> float:
+        """The value."""
+
+
+def answers(samples: Iterable[Sample], *, name: str, label: str = "status") -> Answers:
+    """``(status, count)``, other labels added up. ``name``: what to call it. Raises Unreadable."""
+    counts: Counter[int] = Counter()
+    for sample in samples:
+        status = sample.labels.get(label, "")
+        if not status.isdecimal():
+            raise Unreadable(f"{name} has a sample whose label {label} is {excerpt(status)}, not a number")
+        counts[int(status)] += _whole(sample, name)
+    return tuple(sorted(counts.items()))
+
+
+def parts(samples: Iterable[Sample], *, name: str, label: str = "status") -> tuple[Part, ...]:
+    """The same by the label ``method``, where the counter has one; all unusual methods are one. Raises Unreadable."""
+    found: dict[str, list[Sample]] = {}
+    for sample in samples:
+        method = sample.labels.get("method", "").upper()
+        if method:
+            found.setdefault(method if method in METHODS else OTHER_METHOD, []).append(sample)
+    return tuple(
+        Part(name=method, answers=answers(mine, name=name, label=label)) for method, mine in sorted(found.items())
+    )
+
+
+def buckets(samples: Iterable[Sample], *, name: str, scale: float = 1.0) -> tuple[tuple[float, int], ...]:
+    """``(upper edge in ms, count)`` in rising order, other labels added up. ``scale``: ms in the unit of the edges.
+
+    Raises Unreadable.
+    """
+    counts: Counter[float] = Counter()
+    for sample in samples:
+        counts[_edge(sample, name) * scale] += _whole(sample, name)
+    found = tuple(sorted(counts.items()))
+    _check_cumulative(name, [count for _, count in found])
+    if found and found[-1][0] != math.inf:
+        raise Unreadable(f"{name} has no bucket without an upper edge (le=+Inf)")
+    return found
+
+
+def _check_cumulative(name: str, counts: Sequence[int]) -> None:
+    if list(counts) != sorted(counts):
+        raise Unreadable(f"the buckets of {name} do not add up: a wider one holds less")
+
+
+def _edge(sample: Sample, name: str) -> float:
+    try:
+        edge = float(sample.labels["le"])
+    except (KeyError, ValueError) as error:
+        raise Unreadable(f"{name} has a sample without an upper edge (le)") from error
+    if math.isnan(edge):
+        raise Unreadable(f"{name} has a sample whose upper edge (le) is not a number")
+    return edge
+
+
+def _whole(sample: Sample, name: str) -> int:
+    value = float(sample.value)
+    if not (math.isfinite(value) and value >= 0 and value.is_integer()):
+        raise Unreadable(f"{name} is {value}, which is no count")
+    return int(value)
+
+
+def excerpt(text: str) -> str:
+    """For the screen: short, and no control characters."""
+    return repr(text[:EXCERPT])

@@ -1,0 +1,234 @@
+"""Releases whose window is judged from a Prometheus server: good and bad versions, and every way it can let us down."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.events import Note, PhaseDone, Warned
+from bluegreen.domain.plan import Options
+from bluegreen.domain.release import Outcome
+from bluegreen.domain.stack import Slot
+from bluegreen.testing import Behaviour, Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from bluegreen.testing import FakePrometheus
+    from bluegreen.testing.prometheus import Trouble
+
+WINDOW = Options(validation_time=30.0)
+HTML = b"<html><body>503 Service Temporarily Unavailable</body></html>"
+REFUSED = b'{"status":"error","errorType":"execution","error":"query processing would load too many samples"}'
+PARTIAL = b'{"status":"success","warnings":["a store is away"],"data":{"resultType":"vector","result":[]}}'
+NOTHING = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
+GREEN_POD = "pair-front-green"
+
+
+def rehearse(*, interval: float = 1.0) -> tuple[Rehearsal, FakePrometheus]:
+    """A stack on a platform whose data plane does not count, scraped for a while already."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.plane_counts = False
+    server = rehearsal.scraped_by(interval=interval)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(3 * interval))
+    return rehearsal, server
+
+
+def warnings(rehearsal: Rehearsal) -> list[str]:
+    return [event.text for event in rehearsal.events if isinstance(event, Warned)]
+
+
+def why(rehearsal: Rehearsal) -> str:
+    ended = rehearsal.last_run().ended
+    assert ended is not None
+    return ended.why
+
+
+@pytest.mark.parametrize("interval", [1.0, 5.0, 15.0, 30.0, 60.0])
+def test_a_good_release_is_proven_whatever_the_scrape_interval(interval: float) -> None:
+    rehearsal, _ = rehearse(interval=interval)
+    began = rehearsal.clock.now()
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)
+    assert rehearsal.clock.now() - began <= 32.0 + interval + 1.0
+    assert warnings(rehearsal) == []
+
+
+def test_a_long_interval_is_told_before_the_release() -> None:
+    rehearsal, _ = rehearse(interval=30.0)
+    rehearsal.deploy("v2", options=WINDOW)
+    notes = [event.text for event in rehearsal.events if isinstance(event, Note)]
+    assert "Prometheus scrapes each 30 s: the end of the window waits for the last scrape" in notes
+
+
+def test_the_windows_end_waits_for_the_scrape_that_holds_it_and_no_longer() -> None:
+    """Scrapes at 30, 40, ...; the window is from 31 to 61: the scrape at 70 is the first to hold all of it."""
+    rehearsal, _ = rehearse(interval=10.0)
+    assert rehearsal.clock.now() == 30.0
+    rehearsal.deploy("v2", options=WINDOW)
+    assert rehearsal.last_run().outcome is Outcome.RELEASED
+    assert 70.0 <= rehearsal.clock.now() <= 70.6
+
+
+def test_without_an_entry_address_the_pods_scraped_counters_are_the_witness() -> None:
+    rehearsal, _ = rehearse()
+    rehearsal.platform.entry_answers = False
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)
+
+
+@pytest.mark.parametrize("interval", [1.0, 15.0])
+@pytest.mark.parametrize(
+    ("how", "rule"),
+    [
+        (Behaviour(errors=0.05), "error share"),
+        (Behaviour(errors=1.0), "over half"),
+        (Behaviour(slow=0.2), "P95 overhead"),
+    ],
+)
+def test_a_bad_release_is_rolled_back(how: Behaviour, rule: str, interval: float) -> None:
+    rehearsal, _ = rehearse(interval=interval)
+    rehearsal.platform.behaviours["v2"] = how
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.ROLLED_BACK
+    assert rule in why(rehearsal)
+    assert rehearsal.routes == (Slot.BLUE, Slot.BLUE)
+
+
+def down(trouble: Trouble) -> None:
+    trouble.down = True
+
+
+def slow(trouble: Trouble) -> None:
+    trouble.slow = True
+
+
+def blind(trouble: Trouble) -> None:
+    trouble.blind = True
+
+
+def page(body: bytes) -> Callable[[Trouble], None]:
+    def act(trouble: Trouble) -> None:
+        trouble.page = body
+
+    return act
+
+
+def bent(
+    change: Callable[[Mapping[str, str], float], tuple[Mapping[str, str], float] | None],
+) -> Callable[[Trouble], None]:
+    """What is scraped of the new slot from then on."""
+
+    def act(trouble: Trouble) -> None:
+        trouble.bend = lambda labels, value: (
+            change(labels, value) if labels["pod"].startswith(GREEN_POD) else (labels, value)
+        )
+
+    return act
+
+
+def ahead(trouble: Trouble) -> None:
+    trouble.ahead = 120.0
+
+
+def nan(labels: Mapping[str, str], value: float) -> tuple[Mapping[str, str], float]:
+    return labels, value if labels["__name__"] == "up" else float("nan")
+
+
+def a_rate(labels: Mapping[str, str], value: float) -> tuple[Mapping[str, str], float]:
+    return labels, value if labels["__name__"] == "up" else value + 0.5
+
+
+def no_requests(labels: Mapping[str, str], value: float) -> tuple[Mapping[str, str], float] | None:
+    return None if labels["__name__"] == "requests_total" else (labels, value)
+
+
+def not_scraped(labels: Mapping[str, str], value: float) -> tuple[Mapping[str, str], float] | None:
+    return (labels, 0.0) if labels["__name__"] == "up" else None
+
+
+def strangers(labels: Mapping[str, str], value: float) -> tuple[Mapping[str, str], float]:
+    return {**labels, "pod": "somebody-elses"}, value
+
+
+def twice(labels: Mapping[str, str], value: float) -> tuple[Mapping[str, str], float]:
+    """Some of the pod's series come from another job."""
+    return ({**labels, "job": "again"} if labels.get("status") == "500" else labels), value
+
+
+LET_DOWN: list[tuple[str, Callable[[Trouble], None], str]] = [
+    ("down", down, "Prometheus cannot be reached: connection refused"),
+    ("slow", slow, "Prometheus does not answer within"),
+    ("an error page", page(HTML), "something that is no answer of a Prometheus"),
+    ("status error", page(REFUSED), "Prometheus refuses the query: 'execution' 'query processing would load"),
+    ("a partial answer", page(PARTIAL), "so its numbers may not be whole: 'a store is away'"),
+    ("knows nothing", page(NOTHING), "Prometheus does not tell when it was scraped: it has no up of it"),
+    ("cuts JSON off", page(NOTHING[:-9]), "something that is no answer of a Prometheus"),
+    ("old samples", blind, "before the window's end|has nothing of it from the last"),
+    ("clock ahead", ahead, "from 1\\d\\d s in the future"),
+    ("NaN", bent(nan), "requests_total is nan, which is no count"),
+    ("a rate", bent(a_rate), "which is no count"),
+    ("the metric vanishes", bent(no_requests), "Prometheus has no requests_total of it"),
+    ("scrapes fail", bent(not_scraped), "Prometheus could not scrape it at its last try"),
+    ("other pods only", bent(strangers), "it has no up of it"),
+    ("two jobs", bent(twice), "has requests_total of it twice, with job 'again' and 'pods': narrow the query"),
+]
+
+
+@pytest.mark.parametrize(("act", "reason"), [row[1:] for row in LET_DOWN], ids=[row[0] for row in LET_DOWN])
+@pytest.mark.parametrize("interval", [1.0, 10.0])
+def test_a_server_that_lets_us_down_in_the_window_leaves_the_release_unproven(
+    act: Callable[[Trouble], None], reason: str, interval: float
+) -> None:
+    """Never a pass, never a rollback, never a crash; the reason is named, and the window ends in time."""
+    rehearsal, server = rehearse(interval=interval)
+    began = rehearsal.clock.now()
+    rehearsal.clock.at(began + 15.0, lambda: act(server.trouble))
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
+    assert re.search(reason, why(rehearsal)), why(rehearsal)
+    assert rehearsal.routes == (Slot.GREEN, Slot.GREEN)
+    assert rehearsal.clock.now() - began <= 32.0 + interval + 5.0
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (down, "Prometheus cannot be reached: connection refused"),
+        (slow, "Prometheus does not answer within 5.0 s"),
+        (page(HTML), "something that is no answer of a Prometheus"),
+        (page(NOTHING), "it has no up of it"),
+    ],
+    ids=["down", "slow", "an error page", "knows nothing"],
+)
+def test_what_will_be_unproven_is_told_before_the_first_write(act: Callable[[Trouble], None], reason: str) -> None:
+    rehearsal, server = rehearse()
+    act(server.trouble)
+    rehearsal.deploy("v2", options=WINDOW)
+    told = next(at for at, event in enumerate(rehearsal.events) if isinstance(event, Warned))
+    assert any(isinstance(event, PhaseDone) for event in rehearsal.events[told:])
+    assert reason in warnings(rehearsal)[0]
+    assert "pair-front" in warnings(rehearsal)[0]
+    assert "will end as not proven" in warnings(rehearsal)[0]
+    assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
+
+
+def test_a_crash_is_told_at_once_though_the_server_hangs() -> None:
+    """Counters are not all that a window looks at, and a slow server must not hide the rest."""
+    rehearsal, server = rehearse()
+    server.trouble.slow = True
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=15.0)
+    began = rehearsal.clock.now()
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.ROLLED_BACK
+    assert "crash" in why(rehearsal)
+    assert rehearsal.clock.now() - began < 40.0
+
+
+def test_errors_prove_a_release_bad_though_the_last_scrape_is_missing() -> None:
+    rehearsal, server = rehearse(interval=10.0)
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=0.2)
+    rehearsal.clock.at(rehearsal.clock.now() + 28.0, lambda: blind(server.trouble))
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.ROLLED_BACK
+    assert "error share" in why(rehearsal)

@@ -1,0 +1,198 @@
+"""The observation window in virtual time: what each kind of bad version, of traffic and of metrics comes to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bluegreen.domain.errors import ExitCode, PlatformError
+from bluegreen.domain.events import Proved, Summary, Warned
+from bluegreen.domain.plan import Options
+from bluegreen.domain.release import Outcome
+from bluegreen.domain.stack import HttpCheck, Slot
+from bluegreen.domain.values import replace
+from bluegreen.testing import Behaviour, Fault, Rehearsal, example_stack
+
+if TYPE_CHECKING:
+    from bluegreen.domain.finding import Judgement
+
+BLUE, GREEN = Slot.BLUE, Slot.GREEN
+CHECK = HttpCheck(name="works", service="pair-front", path="/")
+
+
+def judged(rehearsal: Rehearsal) -> Judgement:
+    found = rehearsal.last_run().judgement
+    assert found is not None
+    return found
+
+
+def summary(rehearsal: Rehearsal) -> Summary:
+    last = rehearsal.events[-1]
+    assert isinstance(last, Summary)
+    return last
+
+
+def run(
+    behaviour: Behaviour, options: Options | None = None, *, rate: float = 100.0, checked: bool = True
+) -> Rehearsal:
+    """A release of a version that behaves so. ``checked``: the app file has a check."""
+    stack = replace(example_stack(), checks=(CHECK,) if checked else ())
+    rehearsal = Rehearsal(stack, rate=rate)
+    rehearsal.platform.behaviours["v2"] = behaviour
+    rehearsal.platform.post_share = 0.2
+    rehearsal.deploy("v2", options=options)
+    return rehearsal
+
+
+PROOF = Options(require_proof=True)
+OURS = Options(synthetic_traffic=True)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "named"),
+    [
+        (Behaviour(), Outcome.RELEASED, ""),
+        (Behaviour(post_errors=0.05), Outcome.ROLLED_BACK, "error share: pair-front POST: "),
+        (Behaviour(post_errors=0.01), Outcome.NOT_PROVEN, "error share: pair-front POST: "),
+        (Behaviour(slow=0.1), Outcome.ROLLED_BACK, "P95 overhead"),
+        (Behaviour(slow=0.02), Outcome.RELEASED, ""),
+        (Behaviour(crash_after=21.0), Outcome.ROLLED_BACK, "crash"),
+        (Behaviour(metrics_until=10.0), Outcome.NOT_PROVEN, "metrics: pair-front-green-0@r-1: its metrics have no"),
+        (Behaviour(counters_last=7.0), Outcome.RELEASED, ""),
+        (Behaviour(counters_last=7.0, errors=0.05), Outcome.ROLLED_BACK, "error share"),
+        (Behaviour(deaf=True), Outcome.ROLLED_BACK, "silence: pair-front: 0 requests in the 1"),
+        (Behaviour(bad_after=8.0), Outcome.RELEASED, ""),  # an error page with status 200, which no counter tells
+    ],
+)
+def test_each_kind_of_version(behaviour: Behaviour, outcome: Outcome, named: str) -> None:
+    rehearsal = run(behaviour)
+    ended = rehearsal.last_run().ended
+    assert ended is not None
+    assert ended.outcome is outcome
+    assert named in ended.why
+    assert rehearsal.routes == ((GREEN, GREEN) if outcome.in_effect else (BLUE, BLUE))
+
+
+def test_counters_that_began_again_are_said() -> None:
+    """Three resets in the window: had only its ends been read, the last seconds would have been all of it."""
+    found = judged(run(Behaviour(counters_last=7.0, errors=0.05)))
+    share = found.findings[0]
+    assert share.of is not None
+    assert share.of > 2000
+    assert "pair-front-green-0@r-1: its counters began again from nothing" in found.notes[1]
+
+
+def test_silence_does_not_wait_for_the_end() -> None:
+    rehearsal = run(Behaviour(deaf=True), Options(validation_time=300.0, keep_failed=True))
+    assert rehearsal.clock.now() < 15
+
+
+def test_the_old_slots_figures_of_the_time_before_the_switch() -> None:
+    rehearsal = run(Behaviour(ready_after=40.0, post_errors=0.05))
+    old = judged(rehearsal).findings[0].old
+    assert old is not None
+    assert (old.bad, round(old.seconds)) == (0, 40)
+    assert old.of == pytest.approx(4000, abs=5)
+
+
+def test_a_look_at_the_old_slot_that_fails_holds_nothing_up() -> None:
+    def fail() -> None:
+        raise PlatformError("connection refused")
+
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults += [Fault(call="read", action=fail), Fault(call="read", action=fail)]
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert judged(rehearsal).findings[0].old is None
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+    assert rehearsal.clock.now() == pytest.approx(31.0, abs=0.1)
+
+
+# Proof.
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "rate", "settle"),
+    [
+        (Behaviour(), 0.0, "459 requests without an error"),
+        (Behaviour(), 5.0, "309 more requests without an error, some 92 s of window in all at this rate"),
+        (Behaviour(no_metrics=True), 100.0, "the metrics of pair-front-green-0@r-1"),
+    ],
+)
+def test_what_proves_nothing_is_released_and_says_what_would_settle_it(
+    behaviour: Behaviour, rate: float, settle: str
+) -> None:
+    rehearsal = run(behaviour, rate=rate)
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+    assert summary(rehearsal).exit_code is ExitCode.OK
+    told = [line for line in summary(rehearsal).details if line.startswith("to settle it: ")]
+    assert told[0].startswith(f"to settle it: {settle}")
+
+
+@pytest.mark.parametrize("rate", [0.0, 2.0])
+def test_with_require_proof_it_is_rolled_back_and_says_why(rate: float) -> None:
+    rehearsal = run(Behaviour(), PROOF, rate=rate)
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert summary(rehearsal).exit_code is ExitCode.ROLLED_BACK
+    assert any("not proven, which --require-proof asks for: " in line for line in summary(rehearsal).details)
+    assert any(line.startswith("what to do: to settle it: ") for line in summary(rehearsal).details)
+
+
+def test_with_require_proof_a_proven_release_stays() -> None:
+    assert run(Behaviour(), PROOF).routes == (GREEN, GREEN)
+
+
+def test_users_who_come_only_in_the_window_prove_that_it_serves() -> None:
+    rehearsal = Rehearsal(rate=0.0)
+    rehearsal.platform.entry_answers = False
+    rehearsal.clock.at(rehearsal.clock.now() + 20.0, lambda: rehearsal.platform.users("pair-front", requests=1000))
+    rehearsal.deploy("v2")
+    assert [event.how for event in rehearsal.events if isinstance(event, Proved)] == [
+        "",
+        "the data plane has sent 1000 requests to green",
+    ]
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+
+
+# Synthetic traffic.
+
+
+def test_an_error_page_that_comes_with_the_users_is_seen_by_our_own_requests() -> None:
+    rehearsal = run(Behaviour(bad_after=8.0), OURS)
+    finding = judged(rehearsal).findings[0]
+    assert (finding.rule, rehearsal.routes) == ("synthetic traffic", (BLUE, BLUE))
+    assert rehearsal.clock.now() < 30
+
+
+def test_our_own_requests_are_counted_apart() -> None:
+    rehearsal = run(Behaviour(), OURS)
+    found = {finding.rule: finding for finding in judged(rehearsal).findings if not finding.part}
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+    assert found["synthetic traffic"].of == 15
+    with_users_only = judged(run(Behaviour())).findings[0].of
+    assert found["error share"].of == pytest.approx(with_users_only, abs=2)
+
+
+def test_without_users_our_own_requests_prove_no_share() -> None:
+    rehearsal = run(Behaviour(), OURS, rate=0.0)
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+    assert "no requests were counted" in judged(rehearsal).findings[0].figures
+
+
+def test_an_address_that_cannot_be_reached_is_said_before_anything_is_written() -> None:
+    rehearsal = Rehearsal(replace(example_stack(), checks=(CHECK,)))
+    rehearsal.platform.entry_answers = False
+    rehearsal.platform.behaviours["v2"] = Behaviour(bad_after=8.0)
+    rehearsal.deploy("v2", options=OURS, dry_run=True)
+    text = "pair-front cannot be asked from here at the address that users call: synthetic traffic goes to green's own"
+    assert [event.text.startswith(text) for event in rehearsal.events if isinstance(event, Warned)] == [True]
+    assert rehearsal.deploy("v2", options=OURS) is ExitCode.ROLLED_BACK
+    assert judged(rehearsal).findings[0].rule == "synthetic traffic"
+
+
+def test_only_requests_that_change_nothing_are_made() -> None:
+    post = replace(CHECK, name="order", method="POST")
+    rehearsal = Rehearsal(replace(example_stack(), checks=(CHECK, post)))
+    rehearsal.deploy("v2", options=OURS)
+    found = [finding for finding in judged(rehearsal).findings if finding.rule == "synthetic traffic"]
+    assert found[0].of == 15
