@@ -5,22 +5,29 @@ The commands get an object of this class, so that a test can hand them another o
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import NotStarted
+from bluegreen.cli.session import Kind
+from bluegreen.domain.errors import BluegreenError, NotStarted, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from bluegreen.cli.screen import Listener
     from bluegreen.cli.session import Session
-    from bluegreen.cli.views.logs import LogTail
-    from bluegreen.cli.views.status import Status
+    from bluegreen.cli.views.status import Address, Status
     from bluegreen.domain.errors import ExitCode
     from bluegreen.domain.events import Event
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options
     from bluegreen.domain.release import Run
     from bluegreen.domain.stack import Slot, Stack
+    from bluegreen.ports import Finding, LogTail
+    from bluegreen.wiring.common import World
+    from bluegreen.wiring.kubernetes import Place
 
     Emit = Callable[[Event], None]
 
@@ -30,26 +37,39 @@ class Calls:
 
     def stack(self, session: Session) -> Stack:
         """The stack that a deploy would release, for its options; before the first ``up`` the app file's."""
-        from bluegreen import wiring
+        if session.platform is Kind.KUBERNETES:
+            from bluegreen.wiring.kubernetes import stack_of
+
+            return stack_of(session.app)
+        from bluegreen.wiring import local
 
         try:
-            return wiring.stack_of(state=session.state, app=session.app)
+            return local.stack_of(state=session.state, app=session.app)
         except NotStarted:
             from bluegreen.appfile import load_app
 
             return load_app(session.app).stack
 
     def up(self, session: Session, *, ports: Mapping[str, int], emit: Emit) -> None:
-        """Start the stack on this machine. ``ports``: by full or short name."""
-        from bluegreen import wiring
+        """Start the stack. ``ports``: of this machine, by full or short name."""
+        if session.platform is Kind.KUBERNETES:
+            from bluegreen.wiring import kubernetes
 
-        wiring.up(state=session.state, app=session.app, ports=ports, emit=emit)
+            if ports:
+                raise UsageError("--port is for one machine", mend="on Kubernetes the chart's Services say the ports")
+            kubernetes.up(_place(session), emit=emit)
+            return
+        from bluegreen.wiring import local
+
+        local.up(state=session.state, app=session.app, ports=ports, emit=emit)
 
     def down(self, session: Session, *, purge: bool, emit: Emit) -> bool:
         """End the stack on this machine; whether there was anything to end."""
-        from bluegreen import wiring
+        if session.platform is Kind.KUBERNETES:
+            raise UsageError("down is for one machine", mend="on Kubernetes the chart's owner ends it: helm uninstall")
+        from bluegreen.wiring import local
 
-        return wiring.down(state=session.state, purge=purge, emit=emit)
+        return local.down(state=session.state, purge=purge, emit=emit)
 
     def deploy(
         self,
@@ -60,65 +80,169 @@ class Calls:
         dry_run: bool,
         emit: Emit,
     ) -> ExitCode:
-        """Release these images."""
-        from bluegreen import wiring
+        """Release these images, and with ``options.verify`` stay until the checklist is judged."""
+        from bluegreen.domain.errors import ExitCode
         from bluegreen.pipeline.release import release
+        from bluegreen.pipeline.verify import verify
 
-        with wiring.open_world(state=session.state, app=session.app, emit=emit) as world:
-            return release(world.tools, images=images, options=options, dry_run=dry_run)
+        with _world_of_release(session, emit) as world:
+            code = release(world.tools, images=images, options=options, dry_run=dry_run)
+            if options.verify and code is ExitCode.OK and not dry_run:
+                return verify(world.tools)
+            return code
+
+    def verify(self, session: Session, *, release: str | None, wait: bool, emit: Emit) -> ExitCode:
+        """Judge a release's checklist; None: the newest one's."""
+        from bluegreen.pipeline.verify import verify
+
+        with _world(session, emit) as world:
+            return verify(world.tools, release=release, wait=wait)
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
         """Bring users back."""
-        from bluegreen import wiring
         from bluegreen.pipeline.rollback import rollback
 
-        with wiring.open_world_fast(state=session.state, emit=emit) as world:
+        with _world(session, emit) as world:
             return rollback(world.tools, to=to, cold=cold, reason=reason)
+
+    def check_contacts(self, session: Session, *, emit: Emit) -> None:
+        """Refuse addresses for notices that are none, and say when nothing can be sent to them."""
+        if _names_contacts(session):
+            from bluegreen.wiring.notices import check
+
+            check(session.notify, session.app, emit=emit)
+
+    def notify(self, session: Session, events: Sequence[Event], *, listener: Listener) -> None:
+        """Tell people of a run that is over and drawn, where somebody wants to know. Raises nothing."""
+        if not _names_contacts(session):
+            return
+        from bluegreen.domain.events import Warned
+        from bluegreen.wiring.notices import LIMIT, tell
+
+        listener.flush(limit=LIMIT)
+        try:
+            for event in tell(session.notify, session.app, events):
+                listener(event)
+        except BluegreenError as error:
+            listener(Warned(text=f"nobody was told: {error}", mend=error.mend))
+        except Exception as error:  # noqa: BLE001 - the run is over, and how it ended stands
+            listener(Warned(text=f"nobody was told: a fault of ours, {type(error).__name__}"))
 
     def status(self, session: Session) -> Status:
         """What serves now."""
-        from bluegreen import wiring
-        from bluegreen.cli.views.status import Address, Preview, look
+        from bluegreen.cli.views.status import look
 
-        with wiring.open_world_fast(state=session.state, emit=_nobody) as world:
+        with _world(session, _nobody) as world:
             tools = world.tools
-            addresses = [
-                Address(
-                    service=each.service,
-                    users=each.users,
-                    previews=tuple(Preview(slot=slot, at=at) for slot, at in each.slots),
-                )
-                for each in world.addresses
-            ]
-            return look(stack=tools.stack, snapshot=tools.snapshot(), runs=tuple(tools.runs()), addresses=addresses)
+            return look(
+                stack=tools.stack, snapshot=tools.snapshot(), runs=tuple(tools.runs()), addresses=_addresses(world)
+            )
+
+    def examine(self, session: Session) -> Sequence[Finding]:
+        """What speaks against a release, and what one would lose."""
+        if session.platform is Kind.KUBERNETES:
+            from bluegreen.wiring import kubernetes
+
+            return kubernetes.examine(_place(session))
+        from bluegreen.wiring import local
+
+        return local.examine(state=session.state, app=session.app)
 
     def runs(self, session: Session, *, newest: int) -> Sequence[Run]:
         """The newest runs, newest first."""
         from itertools import islice
 
-        from bluegreen import wiring
-
-        with wiring.open_world_fast(state=session.state, emit=_nobody) as world:
+        with _world(session, _nobody) as world:
             return tuple(islice(world.tools.runs(), newest))
 
     def run(self, session: Session, name: str) -> Run | None:
         """One run; None: there is none of that name."""
-        from bluegreen import wiring
         from bluegreen.domain.release import fold
 
-        with wiring.open_world_fast(state=session.state, emit=_nobody) as world:
+        with _world(session, _nobody) as world:
             return fold(world.tools.journal.entries(name))
 
     def logs(self, session: Session, *, service: str | None, slot: Slot | None, lines: int) -> Sequence[LogTail]:
         """The last lines of the replicas' logs. ``service``: by its full or short name."""
-        from bluegreen import wiring
         from bluegreen.cli.arguments import service_named
-        from bluegreen.cli.views.logs import tails_in
 
-        with wiring.open_world_fast(state=session.state, emit=_nobody) as world:
-            stack, folder = world.tools.stack, world.logs
-        names = stack.names if service is None else (service_named(stack, service).name,)
-        return tails_in(folder, services=names, slot=slot, lines=lines)
+        with _world(session, _nobody) as world:
+            stack = world.tools.stack
+            names = stack.names if service is None else (service_named(stack, service).name,)
+            return world.tails(names, slot=slot, lines=lines)
+
+
+@contextmanager
+def _world_of_release(session: Session, emit: Emit) -> Iterator[World]:
+    """The world of ``deploy``: the app file as it is now, and patience with a cluster that does not answer."""
+    if session.platform is Kind.KUBERNETES:
+        from bluegreen.wiring import kubernetes
+
+        with kubernetes.open_world(_place(session), emit=emit, releases=True) as world:
+            yield world
+        return
+    from bluegreen.wiring import local
+
+    with local.open_world(state=session.state, app=session.app, prometheus=session.prometheus, emit=emit) as world:
+        yield world
+
+
+@contextmanager
+def _world(session: Session, emit: Emit) -> Iterator[World]:
+    """The world of every other command."""
+    if session.platform is Kind.KUBERNETES:
+        from bluegreen.wiring import kubernetes
+
+        with kubernetes.open_world(_place(session), emit=emit) as world:
+            _collect_again()
+            yield world
+        return
+    from bluegreen.wiring import local
+
+    with local.open_world_fast(state=session.state, emit=emit) as world:
+        _collect_again()
+        yield world
+
+
+def _names_contacts(session: Session) -> bool:
+    """Whether there may be somebody to tell. An app file without the word is not read: that costs a rollback 29 ms."""
+    if session.notify:
+        return True
+    try:
+        return b"notify" in (session.app or Path("bluegreen.yaml")).read_bytes()
+    except OSError:
+        return False
+
+
+def _collect_again() -> None:
+    """Look for garbage from here on, but not in what was there before (see __main__)."""
+    gc.freeze()
+    gc.enable()
+
+
+def _place(session: Session) -> Place:
+    from bluegreen.wiring.kubernetes import Place
+
+    return Place(
+        app=session.app,
+        namespace=session.namespace,
+        context=session.context,
+        direct=session.direct,
+        prometheus=session.prometheus,
+    )
+
+
+def _addresses(world: World) -> list[Address]:
+    from bluegreen.cli.views.status import Address, Preview
+
+    return [
+        Address(
+            service=each.service,
+            users=each.users,
+            previews=tuple(Preview(slot=slot, at=at) for slot, at in each.slots),
+        )
+        for each in world.addresses
+    ]
 
 
 def _nobody(event: Event) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_flags, images_named
-from bluegreen.cli.group import Command, calls_of, peek, session_of, write_exit_codes
-from bluegreen.cli.screen import listener
+from bluegreen.cli.group import Command, calls_of, session_of, write_exit_codes
+from bluegreen.cli.program import peek
+from bluegreen.cli.screen import Heard, listener
+from bluegreen.cli.session import Kind
 from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import RETRY_SECONDS, Options
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from bluegreen.cli.session import Session
@@ -58,12 +60,20 @@ class Deploy(Command):
 def _session_ahead(ctx: click.Context, args: list[str]) -> Session:
     """The session as it will be once the rest of the line is parsed."""
     session = session_of(ctx)
-    app, state = peek(args, "--app"), peek(args, "--state")
+    app, state, platform = peek(args, "--app"), peek(args, "--state"), peek(args, "--platform")
     return replace(
         session,
+        platform=_platform(session, args, platform),
         app=Path(app) if app is not None else session.app,
         state=Path(state) if state is not None else session.state,
     )
+
+
+def _platform(session: Session, args: list[str], named: str | None) -> Kind:
+    if named in set(Kind):
+        return Kind(named)
+    placed = any(peek(args, option) is not None for option in ("--namespace", "--context"))
+    return Kind.KUBERNETES if placed and named is None else session.platform
 
 
 def _image_option(flag: str) -> click.Option:
@@ -79,12 +89,15 @@ def _image_option(flag: str) -> click.Option:
             "bluegreen deploy --backend-image alfredai/backend:v2.1.0",
         ),
         ("the same for any stack", "bluegreen deploy --image backend=alfredai/backend:v2.1.0"),
+        (
+            "stay until the error rate of five minutes is judged, too",
+            "bluegreen deploy --backend-image alfredai/backend:v2.1.0 --verify",
+        ),
         ("see what it would do", "bluegreen deploy --backend-image alfredai/backend:v2.1.0 --dry-run"),
     ],
 )
 @click.option(
     "--image",
-    "pairs",
     type=Pair(example="--image backend=alfredai/backend:v2.1.0"),
     multiple=True,
     metavar="SERVICE=REF",
@@ -106,29 +119,48 @@ def _image_option(flag: str) -> click.Option:
     metavar="S",
     help="Seconds for which users of the new version are watched; a bad window rolls back by itself.",
 )
+@click.option(
+    "--prometheus",
+    default="",
+    metavar="URL",
+    help="Read requests and times from this Prometheus server, not from the pods.",
+)
 @click.option("--scale-down-old", is_flag=True, help="End the old slot after that. The way back is a cold start then.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @click.option("--force", is_flag=True, help="Stage again what is active already.")
 @click.option("--keep-failed", is_flag=True, help="Leave a failed version in the idle slot, for looking.")
+@click.option("--verify", is_flag=True, help="Stay until the checklist is judged, five minutes after the switch.")
+@click.option(
+    "--require-proof", is_flag=True, help="Roll back, too, when the window proves nothing: no traffic, no metrics."
+)
+@click.option(
+    "--synthetic-traffic",
+    is_flag=True,
+    help="Make the app file's checks with GET in the window, too, at the address that users call.",
+)
 @click.pass_context
 def command(
     context: click.Context,
     /,
     *,
-    pairs: tuple[tuple[str, str], ...],
+    image: tuple[tuple[str, str], ...],
     health_retries: int,
     validation_time: float,
+    prometheus: str,
     scale_down_old: bool,
     dry_run: bool,
     force: bool,
     keep_failed: bool,
+    verify: bool,
+    require_proof: bool,
+    synthetic_traffic: bool,
     **flags: str | None,
 ) -> ExitCode:
     """Release new images: into the idle slot, validated there, then users are switched and watched.
 
     Until the switch users see nothing of it. After the switch a version that turns out bad is rolled back at once.
     """
-    session = session_of(context)
+    session = replace(session_of(context), prometheus=prometheus)
     stack: Stack = context.meta[_STACK]
     options = Options(
         health_retries=health_retries,
@@ -136,12 +168,20 @@ def command(
         scale_down_old=scale_down_old,
         force=force,
         keep_failed=keep_failed,
+        verify=verify,
+        require_proof=require_proof,
+        synthetic_traffic=synthetic_traffic,
     )
-    images = images_named(stack, [*pairs, *_by_flag(stack, flags)])
+    images = images_named(stack, [*image, *_by_flag(stack, flags)])
     if not images:
         raise UsageError("no image was named", mend=f"name at least one, for example {_example(stack)}")
-    with listener(session) as emit:
-        return calls_of(context).deploy(session, images=images, options=options, dry_run=dry_run, emit=emit)
+    calls = calls_of(context)
+    with listener(session, calls) as told:
+        calls.check_contacts(session, emit=told)
+        heard = Heard(told)
+        code = calls.deploy(session, images=images, options=options, dry_run=dry_run, emit=heard)
+        calls.notify(session, heard.events, listener=told)
+    return code
 
 
 def _example(stack: Stack) -> str:

@@ -10,41 +10,18 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING
 
-import click
-
 from bluegreen import __version__
+from bluegreen.cli import plain_rollback
 from bluegreen.cli.calls import Calls
-from bluegreen.cli.group import DEBUG, PREFIX, Group, global_options, peek
+from bluegreen.cli.program import peek, program_of
 from bluegreen.cli.screen import Screen
-from bluegreen.cli.session import Format, Session, paper_for
-from bluegreen.domain.errors import BluegreenError, ExitCode, Held, Interrupted, UsageError
+from bluegreen.cli.session import DEBUG, PREFIX, Format, Session, paper_for
+from bluegreen.domain.errors import BluegreenError, Held, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HELP = """Releases services that belong together as one, by blue-green, without losing a request.
-
-Two slots, blue and green, each hold a complete copy of the stack. A new version goes into the idle one and is
-validated there; then users are switched to it, and watched over. The other slot stays warm as the way back.
-
-\b
-  bluegreen up                                            start it here
-  bluegreen deploy --backend-image alfredai/backend:v2    release a version
-  bluegreen status                                        see what serves
-  bluegreen rollback                                      go back, at once
-
-Options may stand before or after the command. Each can be set in the environment: --state is BLUEGREEN_STATE,
---health-retries of deploy is BLUEGREEN_DEPLOY_HEALTH_RETRIES.
-"""
-
-cli = Group(
-    "bluegreen",
-    help=HELP,
-    params=list[click.Parameter](global_options()),
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX},
-)
-cli = click.version_option(__version__, prog_name="bluegreen", message="%(prog)s %(version)s")(cli)
+    from bluegreen.domain.errors import ExitCode
 
 
 def main(argv: Sequence[str] | None = None, *, calls: Calls | None = None) -> int:
@@ -54,10 +31,7 @@ def main(argv: Sequence[str] | None = None, *, calls: Calls | None = None) -> in
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(words, calls)
-    except click.exceptions.NoArgsIsHelpError as error:
-        Screen(sys.stderr).write(error.format_message())
-        return int(ExitCode.USAGE)
+        return _run(words, calls or Calls())
     except SystemExit as error:  # click ends a shell completion so
         return int(error.code or 0)
     except BaseException as error:  # noqa: BLE001 - the last line of defence: an exit code, whatever happened
@@ -66,40 +40,23 @@ def main(argv: Sequence[str] | None = None, *, calls: Calls | None = None) -> in
         _flush()
 
 
-def _run(words: list[str], calls: Calls | None) -> int:
-    code: ExitCode | int | None = cli.main(
-        args=words, prog_name="bluegreen", standalone_mode=False, obj=calls or Calls()
-    )
-    return int(code or ExitCode.OK)
+def _run(words: list[str], calls: Calls) -> int:
+    """A rollback as it is most often asked for is read without click, whose import alone takes a tenth of its time."""
+    line = plain_rollback.line_of(words, os.environ)
+    if line is not None:
+        return int(plain_rollback.run(line, calls))
+    from bluegreen.cli.commands import run
+
+    return run(words, calls)
 
 
 def _translated(error: BaseException, words: Sequence[str]) -> BluegreenError:
     """Our own error for whatever came up."""
     if isinstance(error, BluegreenError):
         return error
-    if isinstance(error, click.ClickException):
-        return _usage(error)
-    if isinstance(error, KeyboardInterrupt | click.Abort):
+    if isinstance(error, KeyboardInterrupt):
         return Interrupted(signal="SIGINT")
     return _crash(error, words)
-
-
-def _usage(error: click.ClickException) -> UsageError:
-    context = getattr(error, "ctx", None)
-    path = context.command_path if context is not None else "bluegreen"
-    near = getattr(error, "possibilities", None)
-    mend = f"did you mean {near[0]}?" if near else f"{path} --help shows how it is used"
-    return UsageError(_without_hint(error), mend=mend)
-
-
-def _without_hint(error: click.ClickException) -> str:
-    """click's sentence as ours: no capital, no full stop, no suggestion, which is the mend."""
-    if isinstance(error, click.exceptions.NoSuchOption):
-        return f"there is no option {error.option_name}"
-    if isinstance(error, click.exceptions.NoSuchCommand):
-        return f"there is no command {error.command_name}"
-    text = " ".join(error.format_message().split()).rstrip(".")
-    return text[:1].lower() + text[1:]
 
 
 def _crash(error: BaseException, words: Sequence[str]) -> BluegreenError:
@@ -119,7 +76,7 @@ def _report(error: BaseException, words: Sequence[str]) -> str:
     if os.environ.get(DEBUG):
         traceback.print_exception(error)
         return "the traceback above"
-    text = f"bluegreen {__version__}, Python {sys.version}, command {words[:1]}\n"
+    text = f"bluegreen {__version__}, Python {sys.version}, command {_first(words)}\n"
     text += "".join(traceback.format_exception(error))
     try:
         with tempfile.NamedTemporaryFile(
@@ -131,18 +88,22 @@ def _report(error: BaseException, words: Sequence[str]) -> str:
     return file.name
 
 
+def _first(words: Sequence[str]) -> str:
+    """The first word without its value, which may be a secret."""
+    return words[0].partition("=")[0] if words else ""
+
+
 def _tell(error: BluegreenError, words: Sequence[str]) -> ExitCode:
+    session = Session(colour="--no-color" not in words, program=program_of(words, os.environ))
     if _wants_json(words):
         from bluegreen.cli.views.json import error_line
 
-        Screen(sys.stdout).write(error_line(error))
-    from bluegreen.cli.views.paper import clean
-
-    paper = paper_for(Session(colour="--no-color" not in words), sys.stderr, os.environ)
+        Screen(sys.stdout).write(error_line(error, session.program))
+    paper = paper_for(session, sys.stderr, os.environ)
     screen = Screen(sys.stderr)
-    screen.write(f"{paper.paint('error:', 'red')} {clean(str(error))}")
+    screen.write(f"{paper.paint('error:', 'red')} {paper.line(str(error))}")
     if error.mend:
-        screen.write(f"  {clean(error.mend)}")
+        screen.write(f"  {paper.line(error.mend)}")
     return error.exit_code
 
 

@@ -17,26 +17,27 @@ import click
 from click.core import ParameterSource
 
 from bluegreen.cli.calls import Calls
+from bluegreen.cli.program import PLAIN, VARIABLE, Program, program_of
 from bluegreen.cli.screen import Screen
-from bluegreen.cli.session import DEFAULT_STATE, Format, Session
+from bluegreen.cli.session import DEBUG, DEFAULT_STATE, PREFIX, SECRETS, USUAL, Format, Kind, folder, session_from
 from bluegreen.domain.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-PREFIX: Final = "BLUEGREEN"
-DEBUG: Final = f"{PREFIX}_DEBUG"
+    from bluegreen.cli.session import Session
+
 _META: Final = "bluegreen.global."
-_LONGEST_NAME: Final = 255
-"""Bytes of one name in a path; no usual file system takes more."""
-_QUOTED: Final = 60
+_PROGRAM: Final = "bluegreen.program"
 
 COMMANDS: Final[Mapping[str, str]] = {
     "up": "start the stack on this machine",
     "down": "end the stack on this machine",
     "deploy": "release new images into the idle slot, then switch users to it",
     "rollback": "bring users back to the slot that was active before",
+    "verify": "the post-deployment checklist, once its five minutes are over",
     "status": "what serves now, what stands by, what is unfinished",
+    "doctor": "what speaks against a release, why, and what mends it",
     "history": "the releases and rollbacks so far",
     "show": "everything about one release",
     "logs": "the last lines of the replicas' logs",
@@ -55,13 +56,26 @@ class Folder(click.ParamType[Path]):
         param: click.Parameter | None,  # noqa: ARG002 - click passes it
         ctx: click.Context | None,  # noqa: ARG002 - click passes it
     ) -> Path:
-        """Read it. Raises UsageError for a file, and for no name at all, as an unset variable of a script gives it."""
-        path, mend = Path(str(value)), "name a folder, which need not exist"
-        if not str(value) or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.parts):
-            raise UsageError(f"--state: {str(value)[:_QUOTED]!r} is no name of a folder", mend=mend)
-        if path.exists() and not path.is_dir():
-            raise UsageError(f"--state: {str(path)!r} is a file, not a folder", mend=mend)
-        return path
+        """Read it. Raises UsageError."""
+        return folder(str(value))
+
+
+class Named(click.ParamType[str]):
+    """A name that must not be empty, as an unset variable of a script makes it."""
+
+    name = "name"
+
+    def convert(
+        self,
+        value: object,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+    ) -> str:
+        """Read it. Raises UsageError."""
+        if not str(value).strip():
+            flag = param.opts[0] if param is not None else "the name"
+            raise UsageError(f"{flag} is empty", mend=f"leave {flag} out, or give it a name")
+        return str(value)
 
 
 def global_options() -> list[click.Option]:
@@ -80,16 +94,44 @@ def global_options() -> list[click.Option]:
             help="The app file (default ./bluegreen.yaml, else the built-in Alfred stack).",
         ),
         _global(
+            "--platform",
+            type=click.Choice([each.value for each in Kind]),
+            help="Where the stack runs (default: local, or kubernetes when --namespace or --context is given).",
+        ),
+        _global(
+            "--namespace",
+            type=Named(),
+            metavar="NAME",
+            help="Kubernetes: the stack's namespace (default: the stack's name).",
+        ),
+        _global(
+            "--context",
+            type=Named(),
+            metavar="NAME",
+            help="Kubernetes: the context of the kubeconfig (default: its current one).",
+        ),
+        _global(
+            "--direct",
+            is_flag=True,
+            help="Kubernetes: ask pods at their own addresses, not by way of the API server.",
+        ),
+        _global(
             "--output",
             type=click.Choice([each.value for each in Format]),
-            help="Text for people, or one JSON object a line for programs (default text).",
+            help="Text for people, one JSON object a line for programs; of show also a page (default text).",
+        ),
+        _global(
+            "--notify",
+            multiple=True,
+            metavar="URL",
+            help="Who is told how a run ends: a URL of apprise, which is never shown. May be given again.",
         ),
         _global("--no-color", is_flag=True, help="No colour, whatever the terminal; NO_COLOR does the same."),
     ]
 
 
-def _global(name: str, **settings: Any) -> click.Option:  # noqa: ANN401 - click's own settings
-    return click.Option([name], expose_value=False, callback=_remember, **settings)
+def _global(*flags: str, **settings: Any) -> click.Option:  # noqa: ANN401 - click's own settings
+    return click.Option(flags, expose_value=False, callback=_remember, **settings)
 
 
 def _remember(context: click.Context, parameter: click.Parameter, value: object) -> object:
@@ -103,15 +145,15 @@ def _remember(context: click.Context, parameter: click.Parameter, value: object)
 def session_of(context: click.Context) -> Session:
     """The global options as given so far."""
 
-    def given(name: str, default: Any) -> Any:  # noqa: ANN401 - options are of any type
-        return context.meta.get(_META + name, default)
+    given = {name.removeprefix(_META): value for name, value in context.meta.items() if name.startswith(_META)}
+    return session_from(given, _program(context))
 
-    return Session(
-        state=given("state", Path(DEFAULT_STATE)),
-        app=given("app", None),
-        output=Format(given("output", Format.TEXT)),
-        colour=not given("no_color", None),
-    )
+
+def _program(context: click.Context) -> Program:
+    """How its user calls us; the group has found it in the bare words."""
+    program = context.meta.get(_PROGRAM, PLAIN)
+    assert isinstance(program, Program)  # noqa: S101 - the group puts it there
+    return program
 
 
 def calls_of(context: click.Context) -> Calls:
@@ -119,17 +161,6 @@ def calls_of(context: click.Context) -> Calls:
     calls = context.obj
     assert isinstance(calls, Calls)  # noqa: S101 - main puts it there
     return calls
-
-
-def peek(words: Sequence[str], option: str) -> str | None:
-    """The value of an option in a command line that is not parsed yet, or that cannot be; the last one counts."""
-    found = None
-    for word, following in zip(words, [*words, None][1:], strict=True):
-        if word == option:
-            found = following
-        elif word.startswith(f"{option}="):
-            found = word.partition("=")[2]
-    return found
 
 
 class Command(click.Command):
@@ -151,11 +182,22 @@ class Command(click.Command):
             error.ctx = error.ctx or ctx
             raise
 
+    formats: tuple[Format, ...] = USUAL
+    """What it can be asked to write."""
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own type
-        """Run it, after a word about environment variables that nobody reads."""
+        """Run it, after a word about environment variables that nobody reads. Raises UsageError."""
+        output = session_of(ctx).output
+        if output not in self.formats:
+            names = " or ".join(self.formats)
+            raise UsageError(f"--output {output} is not for bluegreen {ctx.info_name}", mend=f"it writes {names}")
         for line in strangers(ctx, os.environ):
             Screen(sys.stderr).write(line)
         return super().invoke(ctx)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """As click does it, with command lines that work for whoever asks."""
+        return _program(ctx).said(super().get_help(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The examples."""
@@ -165,6 +207,15 @@ class Command(click.Command):
 
 class Group(click.Group):
     """The commands, each imported when it is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note how we are called, before anything in the line can be wrong."""
+        ctx.meta[_PROGRAM] = program_of(args, os.environ)
+        return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """As that of a command."""
+        return _program(ctx).said(super().get_help(ctx))
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
         """All names, in the order of a stack's life."""
@@ -228,7 +279,7 @@ def strangers(context: click.Context, environment: Mapping[str, str]) -> list[st
 
 
 def _known(context: click.Context) -> set[str]:
-    names = {DEBUG}
+    names = {DEBUG, VARIABLE, *SECRETS}
     level: click.Context | None = context
     while level is not None:
         for parameter in level.command.get_params(level):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bluegreen.cli.group import Command, calls_of, session_of
-from bluegreen.cli.screen import listener
+from bluegreen.cli.plain_rollback import Line, run
 from bluegreen.domain.stack import Slot
 
 if TYPE_CHECKING:
@@ -31,7 +31,5 @@ def command(context: click.Context, *, to: str | None, cold: bool, reason: str) 
     It waits for nobody: a release that runs is overtaken, and stops. Trying it when there is nothing to take back does
     no harm.
     """
-    session = session_of(context)
     slot = Slot(to) if to is not None else None
-    with listener(session) as emit:
-        return calls_of(context).rollback(session, to=slot, cold=cold, reason=reason, emit=emit)
+    return run(Line(session=session_of(context), to=slot, cold=cold, reason=reason), calls_of(context))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import IO
 
+    from bluegreen.cli.calls import Calls
     from bluegreen.cli.session import Session
     from bluegreen.cli.views.paper import Paper
     from bluegreen.domain.codec import Plain
@@ -95,7 +96,7 @@ class Drawing:
         """Start the thread. ``quiet``: after so much silence the view is reminded."""
         self._view = view
         self._quiet = quiet
-        self._queue: SimpleQueue[Event | None] = SimpleQueue()
+        self._queue: SimpleQueue[Event | threading.Event | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="drawing", daemon=True)
         self._thread.start()
 
@@ -103,8 +104,14 @@ class Drawing:
         """Draw it soon. Never waits."""
         self._queue.put(event)
 
+    def flush(self, *, limit: Seconds) -> None:
+        """Wait until what was told so far is drawn, but no longer than this."""
+        drawn = threading.Event()
+        self._queue.put(drawn)
+        drawn.wait(limit)
+
     def close(self, *, limit: Seconds) -> None:
-        """Draw what is left, but wait no longer than this for somebody to take it."""
+        """Draw what is left, but wait no longer than this for somebody to take it. May be called again."""
         self._queue.put(None)
         self._thread.join(limit)
 
@@ -117,7 +124,10 @@ class Drawing:
                 continue
             if event is None:
                 return
-            self._draw(event)
+            if isinstance(event, threading.Event):
+                event.set()
+            else:
+                self._draw(event)
 
     def _draw(self, event: Event) -> None:
         self._guard(lambda: self._view(event))
@@ -129,14 +139,71 @@ class Drawing:
             Screen(sys.stderr).write(f"warning: something could not be shown: {error!r}")
 
 
+class Listener:
+    """What a run's events are told to."""
+
+    def __init__(self, drawing: Drawing, *others: Callable[[Event], None]) -> None:
+        """``others``: who hears them after the drawing."""
+        self._drawing = drawing
+        self._others = others
+
+    def __call__(self, event: Event) -> None:
+        """Tell it."""
+        self._drawing(event)
+        for other in self._others:
+            other(event)
+
+    def flush(self, *, limit: Seconds) -> None:
+        """As Drawing has it."""
+        self._drawing.flush(limit=limit)
+
+
+class Heard:
+    """Passes events on and keeps them: what people are told when the run is over."""
+
+    def __init__(self, listener: Callable[[Event], None]) -> None:
+        """``listener``: who is to hear them as well."""
+        self._listener = listener
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event) -> None:
+        """Keep it."""
+        self.events.append(event)
+        self._listener(event)
+
+
 @contextmanager
-def listener(session: Session, *, last_words: Seconds = LAST_WORDS) -> Iterator[Callable[[Event], None]]:
-    """What draws a run's events, in the format asked for, until the block ends."""
+def listener(session: Session, calls: Calls | None = None, *, last_words: Seconds = LAST_WORDS) -> Iterator[Listener]:
+    """What draws a run's events, in the format asked for, until the block ends.
+
+    ``calls``: for the report in the summary of a step of GitHub Actions; None: it gets none.
+    """
     drawing = Drawing(_view(session, sys.stdout))
     try:
-        yield drawing
+        if calls is not None and os.environ.get("GITHUB_ACTIONS") == "true":
+            with _job(session, calls, drawing, last_words=last_words) as emit:
+                yield emit
+        else:
+            yield Listener(drawing)
     finally:
         drawing.close(limit=last_words)
+
+
+@contextmanager
+def _job(session: Session, calls: Calls, drawing: Drawing, *, last_words: Seconds) -> Iterator[Listener]:
+    """The same, and at the end what the runner of GitHub Actions shows."""
+    from bluegreen.cli.github import Job
+    from bluegreen.domain.errors import BluegreenError
+
+    job = Job(session, calls)
+    try:
+        yield Listener(drawing, job)
+    except BluegreenError as error:
+        job.refused(error)
+        raise
+    finally:
+        drawing.close(limit=last_words)
+        job.tell(os.environ)
 
 
 def _view(session: Session, stream: IO[str]) -> View:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+from bluegreen.cli.program import PLAIN, Program
+from bluegreen.domain.errors import UsageError
+from bluegreen.domain.values import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,7 +17,15 @@ if TYPE_CHECKING:
 
     from bluegreen.cli.views.paper import Paper
 
+PREFIX: Final = "BLUEGREEN"
+"""Of the environment variables that are options."""
+DEBUG: Final = f"{PREFIX}_DEBUG"
+SECRETS: Final = tuple(f"{PREFIX}_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))
+"""What is read by an adapter (metrics/prometheus_server.py) and is no option, for a command line can be seen."""
 DEFAULT_STATE = ".bluegreen"
+LONGEST_NAME: Final = 255
+"""Bytes of one name in a path; no usual file system takes more."""
+_QUOTED: Final = 60
 WIDEST = 80
 """Lines longer than this are hard to read; a pipe, which has no width, gets this one."""
 
@@ -24,6 +35,21 @@ class Format(StrEnum):
 
     TEXT = "text"
     JSON = "json"
+    MARKDOWN = "markdown"
+    """Of ``show`` alone."""
+    HTML = "html"
+    """Of ``show`` alone."""
+
+
+USUAL: Final = (Format.TEXT, Format.JSON)
+"""The formats of every command."""
+
+
+class Kind(StrEnum):
+    """Where the stack runs."""
+
+    LOCAL = "local"
+    KUBERNETES = "kubernetes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +59,61 @@ class Session:
     state: Path = Path(DEFAULT_STATE)
     app: Path | None = None
     """None: ./bluegreen.yaml, else the built-in stack."""
+    platform: Kind = Kind.LOCAL
+    namespace: str = ""
+    """Kubernetes: empty: the stack's name."""
+    context: str = ""
+    """Kubernetes: the kubeconfig's context; empty: its current one."""
+    direct: bool = False
+    """Kubernetes: pods are reached by their own addresses."""
+    prometheus: str = ""
+    """The URL of the Prometheus server that counters are read from; empty: as the app file says."""
     output: Format = Format.TEXT
     colour: bool = True
     """False: ``--no-color``."""
+    program: Program = PLAIN
+    """How its user calls us."""
+    notify: tuple[str, ...] = field(default=(), repr=False)
+    """Where notices go, each a secret; empty: where the app file says."""
+
+
+def session_from(given: Mapping[str, Any], program: Program) -> Session:
+    """The global options that were given, by name; the others as they are without."""
+    namespace, context = given.get("namespace", ""), given.get("context", "")
+    usual = Kind.KUBERNETES if namespace or context else Kind.LOCAL
+    return Session(
+        state=given.get("state", Path(DEFAULT_STATE)),
+        app=given.get("app"),
+        platform=Kind(given.get("platform", usual)),
+        namespace=namespace,
+        context=context,
+        direct=bool(given.get("direct")),
+        output=Format(given.get("output", Format.TEXT)),
+        colour=not given.get("no_color"),
+        program=program,
+        notify=tuple(given.get("notify", ())),
+    )
+
+
+def folder(text: str) -> Path:
+    """``--state``. Raises UsageError for a file, and for no name at all, as an unset variable of a script gives it."""
+    path, mend = Path(text), "name a folder, which need not exist"
+    if not text or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+        raise UsageError(f"--state: {text[:_QUOTED]!r} is no name of a folder", mend=mend)
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"--state: {str(path)!r} is a file, not a folder", mend=mend)
+    return path
 
 
 def paper_for(session: Session, stream: IO[str], environment: Mapping[str, str]) -> Paper:
     """What the stream is written on."""
     from bluegreen.cli.views.paper import Paper
 
-    return Paper(width=_width(stream, environment), colour=session.colour and _colour(stream, environment))
+    return Paper(
+        width=_width(stream, environment),
+        colour=session.colour and _colour(stream, environment),
+        program=session.program,
+    )
 
 
 def _colour(stream: IO[str], environment: Mapping[str, str]) -> bool:

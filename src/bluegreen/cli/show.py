@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from bluegreen.cli.group import Command, calls_of, session_of
-from bluegreen.cli.screen import answer
+from bluegreen.cli.screen import Screen, answer
+from bluegreen.cli.session import Format
 from bluegreen.domain.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bluegreen.cli.calls import Calls
     from bluegreen.cli.session import Session
     from bluegreen.domain.release import Run
+    from bluegreen.domain.report import Report
+
+
+class Show(Command):
+    """The one command that also writes pages."""
+
+    formats = tuple(Format)
 
 
 @click.command(
-    cls=Command,
+    cls=Show,
     examples=[
         ("the newest, or one of bluegreen history", "bluegreen show"),
-        ("its journal, for a program", "bluegreen show r-1a2b --output json"),
+        ("its journal and its report, for a program", "bluegreen show r-1a2b --output json"),
+        ("for a pull request or a step summary", "bluegreen show --output markdown"),
+        ("a page with charts, in one file", "bluegreen show --output html > release.html"),
     ],
 )
 @click.argument("release", required=False)
 @click.pass_context
 def command(context: click.Context, release: str | None) -> None:
-    """Everything about one release or rollback: its plan, what happened when, the judgement, the end.
+    """The report of one release or rollback: its plan, what happened when, what was checked, counted and judged.
 
-    Without RELEASE it is the newest. Changes nothing.
+    It says what could not be known, too. Without RELEASE it is the newest. Changes nothing.
     """
-    from bluegreen.cli.views.history import run_lines
     from bluegreen.cli.views.json import fields
+    from bluegreen.cli.views.report import report_lines
+    from bluegreen.domain.report import report_of
 
     session, calls = session_of(context), calls_of(context)
     run = _newest(calls, session) if release is None else calls.run(session, release)
     if run is None:
         raise UsageError(f"there is no release {release or 'yet'}", mend="bluegreen history lists them")
-    answer(session, text=lambda paper: run_lines(paper, run), plain=lambda: [("run", fields(run))])
+    report = report_of(run)
+    if session.output in {Format.MARKDOWN, Format.HTML}:
+        _write_page(session, report)
+        return
+    answer(
+        session,
+        text=lambda paper: report_lines(paper, run, report),
+        plain=lambda: [("run", fields(run)), ("report", fields(report))],
+    )
 
 
 def _newest(calls: Calls, session: Session) -> Run | None:
     return next(iter(calls.runs(session, newest=1)), None)
+
+
+def _write_page(session: Session, report: Report) -> None:
+    screen = Screen(sys.stdout)
+    for line in _page(session, report):
+        screen.write(line)
+
+
+def _page(session: Session, report: Report) -> Iterable[str]:
+    if session.output is Format.HTML:
+        from bluegreen.cli.views.html import html_page
+
+        return (html_page(report, session.program),)
+    from bluegreen.cli.views.markdown import markdown_lines
+
+    return markdown_lines(report, session.program)

@@ -19,14 +19,13 @@ from bluegreen.cli.status import show
 )
 @click.option(
     "--port",
-    "ports",
     type=Pair(example="--port backend=8000"),
     multiple=True,
     metavar="SERVICE=PORT",
     help="The port that users call; 0 chooses a free one, which is remembered.",
 )
 @click.pass_context
-def command(context: click.Context, ports: tuple[tuple[str, str], ...]) -> None:
+def command(context: click.Context, port: tuple[tuple[str, str], ...]) -> None:
     """Start the stack on this machine, or bring it back after a reboot.
 
     The processes of each service run in both slots, behind Envoy. What is up already stays as it is; what was active
@@ -34,5 +33,5 @@ def command(context: click.Context, ports: tuple[tuple[str, str], ...]) -> None:
     """
     session, calls = session_of(context), calls_of(context)
     with listener(session) as emit:
-        calls.up(session, ports=ports_named(ports), emit=emit)
+        calls.up(session, ports=ports_named(port), emit=emit)
     show(session, calls)

@@ -14,6 +14,7 @@ from bluegreen.domain.events import VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bluegreen.cli.program import Program
     from bluegreen.domain.errors import BluegreenError
     from bluegreen.domain.events import Event
 
@@ -46,6 +47,10 @@ def line(event: str, fields: dict[str, Plain]) -> str:
     return json.dumps({"v": VERSION, "event": event, **fields}, separators=(",", ":"), ensure_ascii=True)
 
 
-def error_line(error: BluegreenError) -> str:
-    """An error that ended the command, so that a program need not read the standard error."""
-    return line("error", {"message": str(error), "mend": error.mend, "exit_code": int(error.exit_code)})
+def error_line(error: BluegreenError, program: Program) -> str:
+    """An error that ended the command, so that a program need not read the standard error.
+
+    The commands of its mend are this program's as it was called, as they are for a person.
+    """
+    mend = program.said(error.mend)
+    return line("error", {"message": str(error), "mend": mend, "exit_code": int(error.exit_code)})

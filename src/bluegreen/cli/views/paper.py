@@ -8,9 +8,11 @@ terminal get the same text.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
+
+from bluegreen.cli.program import GLUE, PLAIN, Program
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,10 +33,11 @@ _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paper:
-    """What is written on: how wide, and whether in colour."""
+    """What is written on: how wide, whether in colour, and by which name its reader calls us."""
 
     width: int = 80
     colour: bool = False
+    program: Program = PLAIN
 
     @property
     def indent(self) -> int:
@@ -70,6 +73,10 @@ class Paper:
         lines = self._wrapped(text, " " * indent, rest=indent + 2)
         return [self.paint(line, style) for line in lines]
 
+    def line(self, text: str) -> str:
+        """Text that is not wrapped."""
+        return self.program.said(clean(text))
+
     def quote(self, lines: Iterable[str]) -> list[str]:
         """Lines of somebody else, such as a log's: as they are, never wrapped."""
         return [f"{' ' * self.indent}| {clean(line)}".rstrip() for line in lines]
@@ -78,18 +85,17 @@ class Paper:
         """Wrap behind ``head``; a head that leaves no room for words stands alone."""
         indent = " " * (self.indent if rest is None else rest)
         width = max(self.width, NARROWEST)
-        text = clean(text)
         if head and not head.endswith(" "):
             return [head.rstrip(), *self._wrapped(text, indent, rest=rest)]
         lines = wrap(
-            text,
+            self.program.said(clean(text), glue=GLUE),
             width,
             initial_indent=head,
             subsequent_indent=indent,
             break_long_words=False,
             break_on_hyphens=False,
         )
-        return lines or [head.rstrip()]
+        return [line.replace(GLUE, " ") for line in lines] or [head.rstrip()]
 
     def _with_right(self, lines: list[str], right: str) -> list[str]:
         last = lines[-1]

@@ -13,9 +13,11 @@ from bluegreen.cli.views.plan import plan_lines
 from bluegreen.domain.events import (
     CameBack,
     Checked,
+    Checklist,
     Diagnosed,
     Failing,
     Note,
+    Notified,
     Observed,
     Phase,
     PhaseBegan,
@@ -28,21 +30,22 @@ from bluegreen.domain.events import (
     Warned,
     WindowJudged,
 )
-from bluegreen.domain.judgement import Outcome
+from bluegreen.domain.finding import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from bluegreen.cli.views.paper import Paper
+    from bluegreen.domain.cause import Cause
+    from bluegreen.domain.checklist import Item
     from bluegreen.domain.events import Event
-    from bluegreen.domain.health import Cause
-    from bluegreen.domain.judgement import Judgement
+    from bluegreen.domain.finding import Judgement
     from bluegreen.domain.stack import Seconds
 
 PAUSE: Seconds = 1.0
 REMIND: Seconds = 10.0
 
-_Told = Note | Warned | Checked | Routed | Proved | WindowJudged | CameBack
+_Told = Note | Notified | Warned | Checked | Routed | Proved | WindowJudged | CameBack | Checklist
 """Events that stand for themselves."""
 
 JUDGED = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.INCONCLUSIVE: "not proven"}
@@ -165,6 +168,8 @@ def _told(paper: Paper, event: _Told) -> list[str]:
     match event:
         case Note(text=text):
             return paper.field("   note", text)
+        case Notified():
+            return _notified(paper, event)
         case Warned(text=text, mend=mend):
             return [*paper.field("   warning", text, style="yellow"), *(paper.text(mend) if mend else ())]
         case Checked(name=name, passed=passed, detail=detail):
@@ -177,6 +182,23 @@ def _told(paper: Paper, event: _Told) -> list[str]:
             return judgement_lines(paper, judgement)
         case CameBack(slot=slot, why=why, took=took):
             return paper.field("   back", f"users are on {slot} again: {why}", right=seconds(took), style="yellow")
+        case Checklist(items=items):
+            return ["", *checklist_lines(paper, items)]
+
+
+def checklist_lines(paper: Paper, items: Iterable[Item]) -> list[str]:
+    """Each item with what is known of it at the right end, and the figures below it."""
+    lines: list[str] = []
+    for item in items:
+        lines += paper.field("" if lines else "checklist", item.name, right=item.state)
+        lines += paper.text(item.figures, style="dim")
+    return lines
+
+
+def _notified(paper: Paper, event: Notified) -> list[str]:
+    """After the summary, so it stands like a line of it."""
+    text = f"not told by {event.to}: {event.why}" if event.why else f"told by {event.to}"
+    return paper.paragraph(text, indent=2, style="yellow" if event.why else "")
 
 
 def _checked(paper: Paper, name: str, detail: str, *, passed: bool) -> list[str]:
@@ -190,6 +212,8 @@ def judgement_lines(paper: Paper, judgement: Judgement) -> list[str]:
     lines = paper.field("   judged", JUDGED[judgement.outcome], style=_JUDGED_STYLE[judgement.outcome])
     for finding in judgement.findings:
         lines += paper.text(f"{finding.rule}: {JUDGED[finding.outcome]}, {finding.figures}")
+    for note in judgement.notes:
+        lines += paper.text(note)
     return lines
 
 
@@ -197,10 +221,12 @@ def _diagnosed(paper: Paper, event: Diagnosed) -> list[str]:
     lines = [*paper.field("   why", str(event.cause), style="red"), *cause_lines(paper, event.cause)]
     if event.log:
         lines += [*paper.text("the last lines of its log:"), *paper.quote(event.log)]
-    else:
+    elif event.cause.pod:
         lines += paper.text("its log is empty")
+    if event.cause.event:
+        lines += [*paper.text("the last event of its pod:"), *paper.quote([event.cause.event])]
     if event.where:
-        lines += paper.text(f"the whole log: {event.where}")
+        lines += paper.text(f"more of it: {event.where}")
     return lines
 
 

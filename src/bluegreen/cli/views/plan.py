@@ -34,14 +34,17 @@ def plan_body(paper: Paper, plan: Plan) -> list[str]:
 
 
 def _change_lines(paper: Paper, plan: Plan, change: Change) -> list[str]:
-    after = f"{change.after}, carried over from {plan.active}" if change.carried else str(change.after)
-    before = change.before or "nothing"
-    lines = paper.field(f"   {short(plan, change.service)}", f"{before} -> {after}")
-    if not change.carried:
+    lines = paper.field(f"   {short(plan, change.service)}", _change(plan, change))
+    if not change.carried and change.before != change.serving:
         lines += paper.text(f"{plan.active} serves {change.serving}")
     for difference in change.differences:
         lines += paper.text(f"differs from {plan.active}: {difference}")
     return lines
+
+
+def _change(plan: Plan, change: Change) -> str:
+    after = f"{change.after}, carried over from {plan.active}" if change.carried else str(change.after)
+    return after if change.carried and change.before == change.after else f"{change.before or 'nothing'} -> {after}"
 
 
 def short(plan: Plan, service: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bluegreen.cli.views.paper import moment
@@ -10,6 +9,7 @@ from bluegreen.domain.release import Back, RunKind, way_back
 from bluegreen.domain.routing import Active, active
 from bluegreen.domain.snapshot import Running, Terminated, Waiting
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,11 +87,13 @@ class Status:
     back_words: str
     last: str
     unfinished: Unfinished | None
+    started: bool = True
+    """False: nothing runs in either slot, and nothing ever did."""
 
 
 def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Sequence[Address]) -> Status:
     """Put together what is known. ``runs``: newest first."""
-    found = active(snapshot)
+    found = active(snapshot.routes)
     serving = found.slot if isinstance(found, Active) else None
     back = way_back(runs, serving=serving)
     newest = runs[0] if runs else None
@@ -105,6 +107,7 @@ def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Se
         back_words=_back_words(back, snapshot),
         last=f"{newest.id} {newest.outcome}" if newest is not None and newest.outcome is not None else "",
         unfinished=_unfinished(newest, serving) if newest is not None and newest.open else None,
+        started=serving is not None or any(work.image is not None for work in snapshot.workloads),
     )
 
 
@@ -193,14 +196,16 @@ def status_lines(paper: Paper, status: Status) -> list[str]:
 
 def _headline(status: Status) -> str:
     if status.serving is None:
-        return f"{status.stack} is split: {status.split}; bluegreen rollback --to SLOT brings it to one slot"
+        if status.started:
+            return f"{status.stack} is split: {status.split}; bluegreen rollback --to SLOT brings it to one slot"
+        return f"{status.stack} is not started: no slot holds anything; bluegreen up starts it"
     return f"{status.stack}: {status.serving} serves"
 
 
 def _slot_lines(paper: Paper, status: Status, state: SlotState) -> list[str]:
     words = "serves users" if state.serves else "stands by"
-    if status.serving is None:
-        words = "serves a part"
+    if status.serving is None and status.started:
+        words = "serves a part" if str(state.slot) in status.split else "serves nobody"
     lines = paper.field(state.slot, words, style="bold")
     for service in state.services:
         lines += paper.text(f"{_short(status, service.service)} {_image_and_size(service)}")

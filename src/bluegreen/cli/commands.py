@@ -1,0 +1,75 @@
+"""The command line as click reads it, and click's errors as ours."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from bluegreen import __version__
+from bluegreen.cli.group import Group, global_options
+from bluegreen.cli.screen import Screen
+from bluegreen.cli.session import PREFIX
+from bluegreen.domain.errors import ExitCode, Interrupted, UsageError
+
+if TYPE_CHECKING:
+    from bluegreen.cli.calls import Calls
+
+HELP = """Releases services that belong together as one, by blue-green, without losing a request.
+
+Two slots, blue and green, each hold a complete copy of the stack. A new version goes into the idle one and is
+validated there; then users are switched to it, and watched over. The other slot stays warm as the way back.
+
+\b
+  bluegreen up                                            start it here
+  bluegreen deploy --backend-image alfredai/backend:v2    release a version
+  bluegreen status                                        see what serves
+  bluegreen rollback                                      go back, at once
+
+Options may stand before or after the command. Each can be set in the environment: --state is BLUEGREEN_STATE,
+--health-retries of deploy is BLUEGREEN_DEPLOY_HEALTH_RETRIES.
+"""
+
+cli = Group(
+    "bluegreen",
+    help=HELP,
+    params=list[click.Parameter](global_options()),
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": PREFIX},
+)
+cli = click.version_option(__version__, prog_name="bluegreen", message="%(prog)s %(version)s")(cli)
+
+
+def run(words: list[str], calls: Calls) -> int:
+    """Run one command line, and return its exit code. Raises BluegreenError, SystemExit after a shell completion."""
+    gc.enable()
+    try:
+        code: ExitCode | int | None = cli.main(args=words, prog_name="bluegreen", standalone_mode=False, obj=calls)
+    except click.exceptions.NoArgsIsHelpError as error:
+        Screen(sys.stderr).write(error.format_message())
+        return int(ExitCode.USAGE)
+    except click.ClickException as error:
+        raise _usage(error) from error
+    except click.Abort as error:
+        raise Interrupted(signal="SIGINT") from error
+    return int(code or ExitCode.OK)
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "bluegreen"
+    near = getattr(error, "possibilities", None)
+    mend = f"did you mean {near[0]}?" if near else f"{path} --help shows how it is used"
+    return UsageError(_without_hint(error), mend=mend)
+
+
+def _without_hint(error: click.ClickException) -> str:
+    """click's sentence as ours: no capital, no full stop, no suggestion, which is the mend."""
+    if isinstance(error, click.exceptions.NoSuchOption):
+        return f"there is no option {error.option_name}"
+    if isinstance(error, click.exceptions.NoSuchCommand):
+        return f"there is no command {error.command_name}"
+    text = " ".join(error.format_message().split()).rstrip(".")
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,103 @@
+"""How to call this program from here: the words that a command line we suggest begins and ends with.
+
+The rest of the program says ``bluegreen rollback``, whoever runs it. A person who runs the deployment script has no
+``bluegreen`` on the PATH, and a person who named a namespace on the command line must name it again. So text is told
+through ``Program.said``, and every command line in it works as it stands. JSON keeps the plain name, for programs.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bluegreen.domain.values import dataclass
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+NAME: Final = "bluegreen"
+VARIABLE: Final = "BLUEGREEN_PROGRAM"
+"""The environment variable by which a script that deploys with us says its own name, as its user typed it. Its first
+word is a command, or there is none, and it deploys."""
+
+GLUE: Final = "\N{NO-BREAK SPACE}"
+"""Between the words of a command line while a text is wrapped: one that is broken cannot be copied."""
+
+REPEATED: Final = ("--platform", "--namespace", "--context", "--state")
+"""Options with a value that say which stack is meant: where a command line named one, the next one must, too."""
+FLAGS: Final = ("--direct",)
+"""The same, without a value."""
+
+_DEPLOY: Final = "deploy"
+_PLAIN_WORD: Final = re.compile(r"[\w./:=-]+", re.ASCII)
+"""What no shell reads as anything else."""
+_COMMAND: Final = re.compile(
+    rf"(?<![\w./-]){NAME} (up|down|{_DEPLOY}|rollback|status|history|show|logs|verify|doctor)(?![\w./-])"
+    r"((?: --[a-z-]+(?:[ =](?:blue|green|SLOT))?)*)"
+)
+"""Commands that are about one stack, with their options; our name followed by anything else is no command line."""
+
+_KUBECTL: Final = re.compile(r"(?:^|(?<=: ))kubectl [^;]+$")
+"""A command line of another program, where it is the end of a text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """The name to call it by, and the options that every further command of this user needs."""
+
+    name: str = NAME
+    options: tuple[str, ...] = ()
+
+    def said(self, text: str, *, glue: str = " ") -> str:
+        """The text with each command line as it has to be typed here, its words joined by ``glue``."""
+        if NAME in text:
+            text = _COMMAND.sub(lambda found: glue.join(self._typed(found)), text)
+        return _KUBECTL.sub(lambda found: found[0].replace(" ", glue), text) if "kubectl" in text else text
+
+    def _typed(self, found: re.Match[str]) -> Iterator[str]:
+        command, options = found[1], found[2].split()
+        yield quoted(self.name)
+        follows = found.string.startswith((" -", " [OPTIONS]"), found.end(1))
+        if self.name == NAME or command != _DEPLOY or not follows:
+            yield command
+        yield from map(quoted, self.options)
+        yield from options
+
+
+PLAIN: Final = Program()
+
+
+def quoted(word: str) -> str:
+    """The word as a shell takes it."""
+    if _PLAIN_WORD.fullmatch(word):
+        return word
+    import shlex
+
+    return shlex.quote(word)
+
+
+def program_of(words: Sequence[str], environment: Mapping[str, str]) -> Program:
+    """What the bare words of a command line and the environment say. The words may be wrong in any way."""
+    name = environment.get(VARIABLE, "").strip()
+    return Program(name=name or NAME, options=tuple(_repeated(words)))
+
+
+def _repeated(words: Sequence[str]) -> Iterator[str]:
+    for option in REPEATED:
+        value = peek(words, option)
+        if value is not None:
+            yield from (option, value)
+    yield from (flag for flag in FLAGS if flag in words)
+
+
+def peek(words: Iterable[str], option: str) -> str | None:
+    """The value of an option in a command line that is not parsed yet, or that cannot be; the last one counts."""
+    found, here = None, False
+    for word in words:
+        if here:
+            found, here = word, False
+        elif word == option:
+            here = True
+        elif word.startswith(f"{option}="):
+            found = word.partition("=")[2]
+    return found

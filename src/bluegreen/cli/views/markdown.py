@@ -1,0 +1,103 @@
+"""The report as Markdown, for a job's step summary. What is not ours is escaped: it is shown, and does nothing."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from bluegreen.cli.views.paper import clean, moment, seconds
+from bluegreen.cli.views.report import answered_words, check_words, lost_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from bluegreen.cli.program import Program
+    from bluegreen.domain.report import Report
+
+_ACTIVE: Final = re.compile(r"[\\`*_{}\[\]<>#|&~@!$^]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown, HTML, or GitHub's own additions (mentions, links, formulas, emoji) may read as more than itself."""
+
+
+def escaped(text: str) -> str:
+    """The text as Markdown that shows exactly it, in one line."""
+    return _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", clean(text))
+
+
+def markdown_lines(report: Report, program: Program) -> Iterator[str]:
+    """The whole page."""
+
+    def said(text: str) -> str:
+        return escaped(program.said(text))
+
+    yield f"## {escaped(f'{report.kind_of_run} {report.id}')}: {escaped(report.headline)}"
+    yield ""
+    yield from _facts(report)
+    if report.why:
+        yield from ("", f"**Why:** {said(report.why)}")
+    if report.cause:
+        yield from ("", f"**Cause:** {said(report.cause)}. {said(report.mend)}")
+    yield from _table("Images", ("service", "served before", "brought"), _images(report))
+    rows = [(item.name, str(item.state), program.said(item.figures)) for item in report.checklist]
+    yield from _table("Post-deployment checklist", ("item", "state", "figures"), rows)
+    yield from _table("Phases", ("phase", "began", "took", "what"), _phases(report))
+    yield from _list("Checked", map(check_words, report.checks))
+    yield from _list("Counted", _counted(report))
+    rows = [
+        (" ".join(filter(None, (each.rule, each.service, each.part))), str(each.outcome), each.figures)
+        for each in report.findings
+    ]
+    yield from _table("The observation window", ("rule", "outcome", "figures"), rows)
+    yield from _list("Notes", report.notes)
+    yield from _list("Warnings", report.warnings)
+    yield from _list("What could not be known", map(program.said, report.unknown))
+    yield ""
+
+
+def _facts(report: Report) -> Iterator[str]:
+    took = f", took {seconds(report.took)}" if report.took is not None else ""
+    by = f", by {report.who}" if report.who else ""
+    yield escaped(f"Began {moment(report.began_at)}{by}{took}.")
+    if report.witness:
+        yield escaped(f"Witness: {report.witness}.")
+    if report.moved_in is not None:
+        yield escaped(f"Users were switched in {seconds(report.moved_in)}.")
+    if report.back_in is not None:
+        yield escaped(f"Users were brought back in {seconds(report.back_in)}.")
+
+
+def _images(report: Report) -> list[tuple[str, ...]]:
+    return [
+        (each.service, each.served, f"{each.brought}, carried over" if each.carried else each.brought)
+        for each in report.images
+    ]
+
+
+def _phases(report: Report) -> list[tuple[str, ...]]:
+    return [
+        (
+            phase.phase,
+            f"{max(0.0, phase.at - report.began_at):.1f} s",
+            seconds(phase.took) if phase.took is not None else "broken off",
+            phase.what,
+        )
+        for phase in report.phases
+    ]
+
+
+def _counted(report: Report) -> Iterator[str]:
+    if report.counted is not None:
+        yield lost_words(report.counted)
+        yield from (answered_words(each, stack=report.stack) for each in report.counted.answered)
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Nothing at all when there are no rows."""
+    lines = [f"| {' | '.join(map(escaped, row))} |" for row in rows]
+    if lines:
+        yield from ("", f"### {title}", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}", *lines)
+
+
+def _list(title: str, items: Iterable[str]) -> Iterator[str]:
+    lines = [f"- {escaped(item)}" for item in items]
+    if lines:
+        yield from ("", f"### {title}", "", *lines)
