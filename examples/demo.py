@@ -1,7 +1,8 @@
 """`make demo`: the main job on this machine, with users of every kind from the first second to the last.
 
 A good release, one that cannot start, one that is too slow, one that answers errors, another good one, and a rollback
-by hand. Every figure comes from the load generator's own count. The exit code is 1 when anything was lost.
+by hand. Every figure comes from the load generator's own count, and bluegreen's reports are laid beside it. The exit
+code is 1 when anything was lost, or when the two do not agree.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agreement import Reports
 from harness import SETTLE, Counts, Load, LocalStack, images_of
 
 if TYPE_CHECKING:
@@ -78,24 +80,26 @@ def _demo(stack: LocalStack, steps: Sequence[Step], *, spoil: str) -> int:
     _say("alfred starts: backend and gateway, two of each in blue and in green, Envoy in front of them")
     stack.up()
     bad = [step.version for step in steps if step.fault]
-    load = Load(stack.users(), result=stack.folder / "load.json", seconds=LOAD_LIMIT, bad=bad)
+    reports = Reports(stack.folder / "spans.jsonl")
+    load = Load(stack.users(), result=stack.folder / "load.json", seconds=LOAD_LIMIT, bad=bad, spans=reports.path)
     _say("users arrive: new and kept-alive connections, slow requests, POSTs, streams, WebSockets")
     time.sleep(SETTLE)  # traffic before the first switch: the demo's subject, not a wait for luck
     try:
-        codes = [_run(stack, number, step) for number, step in enumerate(steps, 1)]
+        codes = [_run(stack, number, step, reports) for number, step in enumerate(steps, 1)]
         time.sleep(SETTLE)
         counts = load.stop()
     except BaseException:
         load.kill()
         raise
-    return _result(counts, steps, codes)
+    return _result(counts, steps, codes, reports)
 
 
-def _run(stack: LocalStack, number: int, step: Step) -> int:
+def _run(stack: LocalStack, number: int, step: Step, reports: Reports) -> int:
     _say(f"{number}. {step.title}\n   $ bluegreen {' '.join(step.words)}")
     process = stack.start(*step.words, stdout=sys.stdout, stderr=subprocess.STDOUT)
     code = process.wait(timeout=LOAD_LIMIT)
     print(f"   exit code {code}", flush=True)
+    reports.add(stack.report())
     return code
 
 
@@ -103,9 +107,10 @@ def _say(text: str) -> None:
     print(f"\n=== {text}", flush=True)
 
 
-def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int]) -> int:
+def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int], reports: Reports) -> int:
     _say("what users saw, counted by the load generator")
     _table(counts)
+    agree = _agree(counts, reports)
     rolled_back = codes.count(3)
     as_expected = list(codes) == [step.code for step in steps]
     if not as_expected:
@@ -119,7 +124,16 @@ def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int]) -> int:
         f"demo: requests={counts.requests} failed={counts.failed} "
         f"answered_badly={counts.column('answered_badly')} rolled_back={rolled_back}"
     )
-    return 0 if as_expected and not counts.failed and not lost else 1
+    return 0 if as_expected and agree and not counts.failed and not lost else 1
+
+
+def _agree(counts: Counts, reports: Reports) -> bool:
+    """Lay each release's report beside the load generator's count of the same slot and time."""
+    _say("bluegreen's reports beside that count, of the time from each switch to the end of its window")
+    found = list(reports.beside(counts.spans))
+    for each in found:
+        print(each)
+    return all(each.holds for each in found)
 
 
 def _table(counts: Counts) -> None:

@@ -1,6 +1,7 @@
 """A stack of its own in a folder of its own: images, `bluegreen` commands, users as load. For the demo and the tests.
 
-It works through the command line only, as a user does; what it knows of the stack it reads from ``status``.
+It works through the command line only, as a user does; what it knows of the stack it reads from ``status``. Here are
+the parts that every platform shares, and Alfred on one machine; Alfred in a cluster is in ``cluster_harness``.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 HERE = Path(__file__).resolve().parent
 ALFRED = HERE / "alfred"
@@ -22,7 +26,7 @@ sys.path.insert(0, str(ALFRED))
 from images import make_image  # noqa: E402 - it lies beside the application
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 SIZE = "    replicas: 2"
 LAME_DUCK = '    environment: {LAME_DUCK_SECONDS: "2"}\n'
@@ -50,31 +54,23 @@ class Done:
         return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
 
 
-class LocalStack:
-    """Alfred on this machine, in ``folder``."""
+class Commands:
+    """A stack, as its command line shows it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Nothing is started; the app file is copied so that its images lie in the folder."""
-        self.folder = folder
-        self.state = folder / "state"
-        self.images = folder / "images"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.app = folder / "bluegreen.yaml"
-        self.app.write_text((ALFRED / "bluegreen.yaml").read_text().replace(SIZE, LAME_DUCK + SIZE))
-
-    def image(self, tag: str, *, fault: str = "", service: str = "gateway") -> None:
-        """Make the images of one version; the fault is in the service named."""
-        for name in ("backend", "gateway"):
-            make_image(self.images, service=name, tag=tag, fault=fault if name == service else "")
+    folder: Path
+    """Where the commands run, and where load leaves its results."""
 
     def command(self, *words: str) -> list[str]:
         """The command line of one ``bluegreen`` command on this stack."""
-        return [sys.executable, "-m", "bluegreen", "--state", str(self.state), *words]
+        raise NotImplementedError
+
+    def environment(self) -> dict[str, str]:
+        """The environment of every command."""
+        return {**os.environ, "NO_COLOR": "1"}
 
     def start(self, *words: str, **more: Any) -> subprocess.Popen[str]:  # noqa: ANN401 - Popen's own options
         """Start a command and come back at once."""
-        environment = {**os.environ, "NO_COLOR": "1"}
-        return subprocess.Popen(self.command(*words), cwd=self.folder, env=environment, text=True, **more)
+        return subprocess.Popen(self.command(*words), cwd=self.folder, env=self.environment(), text=True, **more)
 
     def run(self, *words: str, output: str = "text") -> Done:
         """Run a command to its end."""
@@ -95,6 +91,42 @@ class LocalStack:
             raise AssertionError(f"{' '.join(words)}: exit {done.code}, not {code}\n{done.out}\n{done.err}")
         return done
 
+    def deploy(self, tag: str, *words: str, code: int = 0, output: str = "text") -> Done:
+        """Release one version of both services."""
+        return self.must("deploy", *images_of(tag), *words, code=code, output=output)
+
+    def report(self, run: str = "") -> dict[str, Any]:
+        """The report of a run, the newest by default."""
+        events = self.must("show", *([run] if run else []), output="json").events
+        return next(event for event in events if event["event"] == "report")
+
+    def status(self) -> dict[str, Any]:
+        """What ``status`` says."""
+        found: dict[str, Any] = self.must("status", output="json").events[-1]
+        return found
+
+
+class LocalStack(Commands):
+    """Alfred on this machine, in ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is started; the app file is copied so that its images lie in the folder."""
+        self.folder = folder
+        self.state = folder / "state"
+        self.images = folder / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.app = folder / "bluegreen.yaml"
+        self.app.write_text((ALFRED / "bluegreen.yaml").read_text().replace(SIZE, LAME_DUCK + SIZE))
+
+    def image(self, tag: str, *, fault: str = "", service: str = "gateway") -> None:
+        """Make the images of one version; the fault is in the service named."""
+        for name in ("backend", "gateway"):
+            make_image(self.images, service=name, tag=tag, fault=fault if name == service else "")
+
+    def command(self, *words: str) -> list[str]:
+        """The command line of one ``bluegreen`` command on this stack."""
+        return [sys.executable, "-m", "bluegreen", "--state", str(self.state), *words]
+
     def up(self, tag: str = "v1") -> None:
         """Start it with this version in both slots, on ports that are free."""
         text = self.app.read_text().replace(":v1", f":{tag}")
@@ -104,15 +136,6 @@ class LocalStack:
     def down(self) -> None:
         """End it, and everything that it left."""
         self.must("down", "--purge")
-
-    def deploy(self, tag: str, *words: str, code: int = 0, output: str = "text") -> Done:
-        """Release one version of both services."""
-        return self.must("deploy", *images_of(tag), *words, code=code, output=output)
-
-    def status(self) -> dict[str, Any]:
-        """What ``status`` says."""
-        found: dict[str, Any] = self.must("status", output="json").events[-1]
-        return found
 
     def users(self, service: str = "gateway") -> str:
         """The address that users call."""
@@ -131,6 +154,10 @@ def images_of(tag: str) -> tuple[str, ...]:
     return ("--backend-image", f"alfredai/backend:{tag}", "--gateway-image", f"alfredai/gateway:{tag}")
 
 
+Inside = Callable[[list[str]], list[str]]
+"""Makes a command line one that runs somewhere else."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
     """Requests a second of each kind of client."""
@@ -141,47 +168,73 @@ class Rates:
     post: float = 25
     stream: float = 5
     websocket: float = 12
+    post_connections: int = 4
+    """0: a new one for each POST."""
 
     def options(self) -> Iterator[str]:
-        """For the load generator's command line."""
-        yield from ("--new", f"{self.new:g}", "--keepalive", f"{self.keepalive:g}/8", "--slow", f"{self.slow:g}")
-        yield from (
-            "--post",
-            f"{self.post:g}/4",
-            "--stream",
-            f"{self.stream:g}",
-            "--websocket",
-            f"{self.websocket:g}/4",
-        )
+        """For the load generator's command line; a kind whose rate is 0 is left out.
+
+        No connection stays idle for long: what a lame duck says goodbye to is whoever asks while it lasts.
+        """
+        connections = {
+            "keepalive": 8,
+            "slow": max(1, round(2 * self.slow)),
+            "post": self.post_connections,
+            "stream": 2,
+            "websocket": 4,
+        }
+        for kind in ("new", "keepalive", "slow", "post", "stream", "websocket"):
+            rate = getattr(self, kind)
+            if rate:
+                yield from (f"--{kind}", f"{rate:g}/{connections[kind]}" if kind in connections else f"{rate:g}")
 
 
 class Load:
     """Users of every kind, in a process of their own, until stopped or until its time is up."""
 
     def __init__(
-        self, url: str, *, result: Path, seconds: float, bad: Sequence[str] = (), rates: Rates | None = None
+        self,
+        url: str,
+        *,
+        result: Path,
+        seconds: float,
+        bad: Sequence[str] = (),
+        rates: Rates | None = None,
+        crashes: Path | None = None,
+        spans: Path | None = None,
+        inside: Inside = list,
     ) -> None:
-        """Start sending. ``bad``: versions whose wrong answers are their own."""
+        """Start sending. ``bad``: versions whose wrong answers are their own.
+
+        ``crashes``: a file that says, by the end of the run, when a version was dying. ``spans``: the same of what is
+        to be counted apart. ``inside``: makes the command line one that runs in another network.
+        """
         self._result = result
         words = [sys.executable, "-m", "bluegreen.load", f"{url}/api/work", "--duration", f"{seconds:g}"]
         words += [*(rates or Rates()).options(), "--contains", '"service"', "--json", str(result)]
-        words += [
-            "--path",
-            "slow=/api/slow?seconds=2",
-            "--path",
-            "stream=/api/stream?chunks=5",
-            "--path",
-            "websocket=/ws",
-        ]
+        words += ["--path", "slow=/api/slow?seconds=2"]
+        words += ["--path", "stream=/api/stream?chunks=5"]
+        words += ["--path", "websocket=/ws"]
         for version in bad:
             words += ["--bad-version", version]
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        if crashes is not None:
+            words += ["--crash-windows", str(crashes)]
+        if spans is not None:
+            words += ["--spans", str(spans)]
+        host = urlsplit(url).hostname or ""
+        if host not in {"127.0.0.1", "localhost"}:
+            words += ["--allow", host]
+        self._process = subprocess.Popen(inside(words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def stop(self) -> Counts:
         """Stop sending, wait until everything sent is accounted for, and read the result."""
+        self.ask_to_stop()
+        return self.finish()
+
+    def ask_to_stop(self) -> None:
+        """Stop sending."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
-        return self.finish()
 
     def finish(self) -> Counts:
         """Wait until its time is up."""
@@ -203,6 +256,26 @@ class Counts:
         """``document``: the load generator's result."""
         self.document = document
 
+    @classmethod
+    def together(cls, parts: Sequence[Counts]) -> Counts:
+        """The sum of several loads that ran side by side or one after the other."""
+        documents = [part.document for part in parts]
+        return cls(
+            {
+                "requests": sum(document["requests"] for document in documents),
+                "columns": _added(document["columns"] for document in documents),
+                "causes": {
+                    column: _added(document["causes"].get(column, {}) for document in documents)
+                    for column in sorted({column for document in documents for column in document["causes"]})
+                },
+                "answers": [row for document in documents for row in document["answers"]],
+                "spans": [row for document in documents for row in document["spans"]],
+                "not_ok": [
+                    {"target": document.get("target"), **row} for document in documents for row in document["not_ok"]
+                ],
+            }
+        )
+
     @property
     def requests(self) -> int:
         """All requests."""
@@ -216,6 +289,12 @@ class Counts:
     def failed(self) -> int:
         """Anything a user lost that was ours to keep."""
         return self.column("failed")
+
+    @property
+    def spans(self) -> Sequence[Mapping[str, Any]]:
+        """What was counted apart."""
+        found: Sequence[Mapping[str, Any]] = self.document["spans"]
+        return found
 
     def versions(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Each slot and version that answered, in the order of their first answers."""
@@ -233,3 +312,10 @@ class Counts:
             },
             indent=1,
         )
+
+
+def _added(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for table in tables:
+        total.update(table)
+    return dict(total)

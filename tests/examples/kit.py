@@ -177,6 +177,15 @@ class Running:
         """The value of one series now."""
         return self.counts()[name, tuple(sorted(labels.items()))]
 
+    def by_status(self, name: str = "alfred_gateway_requests_total") -> dict[str, float]:
+        """What it has answered, all methods together."""
+        found: dict[str, float] = {}
+        for (series, labels), value in self.counts().items():
+            if series == name:
+                status = dict(labels)["status"]
+                found[status] = found.get(status, 0.0) + value
+        return found
+
     def counts(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """All series now, by name and labels."""
         families = text_string_to_metric_families(self.ask("/metrics").body)

@@ -62,7 +62,7 @@ def test_a_backend_that_is_never_ready_keeps_its_gateway_from_being_ready(launch
 def test_errors_are_an_exact_share_spread_evenly(launch: Launcher, percent: int, numbers: list[int]) -> None:
     gateway = launch.stack(ALFRED_FAULT=f"errors={percent}").gateway
     assert failed(statuses(gateway, ["GET", "POST"] * 50)) == numbers
-    assert gateway.count("alfred_gateway_requests_total", status="500") == percent
+    assert gateway.by_status()["500"] == percent
     assert probes(gateway) == [200, 200, 200], "a version that fails its users can look healthy"
 
 
@@ -100,7 +100,34 @@ def test_an_error_page_counts_as_200(launch: Launcher) -> None:
     answer = gateway.ask("/api/work", method="POST", body=b"{}")
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "Something went wrong" in answer.body
-    assert gateway.count("alfred_gateway_requests_total", status="200") == 1
+    assert gateway.by_status()["200"] == 1
+
+
+def test_errors_for_kept_alive_clients_only(launch: Launcher) -> None:
+    gateway = launch.stack(ALFRED_FAULT="kept-alive-errors=50").gateway
+    assert [gateway.ask("/api/work").status for _ in range(4)] == [200] * 4, "a connection each"
+    assert failed(statuses(gateway, ["GET"] * 9)) == [3, 5, 7, 9]
+
+
+def test_an_error_page_may_come_with_the_users(launch: Launcher) -> None:
+    gateway = launch.stack(ALFRED_FAULT="error-page-after=2").gateway
+    bodies = [gateway.ask("/api/work").body for _ in range(4)]
+    assert ["Something went wrong" in body for body in bodies] == [False, False, True, True]
+
+
+def test_metrics_may_vanish_once_users_come(launch: Launcher) -> None:
+    gateway = launch.stack(ALFRED_FAULT="metrics-gone=2").gateway
+    found = []
+    for _ in range(3):
+        gateway.ask("/api/work")
+        found.append(gateway.ask("/metrics").status)
+    assert found == [200, 200, 404]
+
+
+def test_counters_may_begin_again(launch: Launcher) -> None:
+    gateway = launch.stack(ALFRED_FAULT="counters-reset=5").gateway
+    statuses(gateway, ["GET"] * 7)
+    assert gateway.by_status()["200"] == 3, "the fifth, which came after the reset, and two more"
 
 
 def test_memory_grows_by_request_and_is_really_taken(launch: Launcher) -> None:

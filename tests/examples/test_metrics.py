@@ -9,21 +9,29 @@ import pytest
 from tests.examples.kit import begun_stream
 
 if TYPE_CHECKING:
-    from tests.examples.kit import Launcher, Running
+    from tests.examples.kit import Launcher
 
 pytestmark = pytest.mark.slow
 
 ALL_AT_ZERO = dict.fromkeys(("200", "400", "404", "405", "413", "499", "500", "502", "503", "504"), 0.0)
 
 
-def by_status(service: Running, name: str = "alfred_gateway_requests_total") -> dict[str, float]:
-    return {dict(labels)["status"]: value for (series, labels), value in service.counts().items() if series == name}
-
-
 def test_every_status_exists_before_its_first_request(launch: Launcher) -> None:
     stack = launch.stack()
-    assert by_status(stack.gateway) == ALL_AT_ZERO
-    assert by_status(stack.backend, "alfred_backend_requests_total") == ALL_AT_ZERO
+    assert stack.gateway.by_status() == ALL_AT_ZERO
+    assert stack.backend.by_status("alfred_backend_requests_total") == ALL_AT_ZERO
+
+
+def test_requests_are_counted_by_method_and_unusual_ones_together(launch: Launcher) -> None:
+    gateway = launch.gateway(launch.service("backend"))
+    for method in ("GET", "POST", "POST", "DELETE", "PATCH"):
+        gateway.ask("/api/work", method=method)
+    counts = {
+        (labels["method"], labels["status"]): value
+        for (name, pairs), value in gateway.counts().items()
+        if name == "alfred_gateway_requests_total" and value and (labels := dict(pairs))
+    }
+    assert counts == {("GET", "200"): 1, ("POST", "200"): 2, ("other", "405"): 2}
 
 
 def test_requests_are_counted_exactly_and_probes_apart(launch: Launcher) -> None:
@@ -34,7 +42,7 @@ def test_requests_are_counted_exactly_and_probes_apart(launch: Launcher) -> None
     for _ in range(5):
         gateway.ask("/api/work", method="POST", body=b"{}")
     counts = gateway.counts()
-    assert by_status(gateway) == {**ALL_AT_ZERO, "200": 15, "400": 2, "404": 1}
+    assert gateway.by_status() == {**ALL_AT_ZERO, "200": 15, "400": 2, "404": 1}
     probes = {
         labels: value for (name, labels), value in counts.items() if name == "alfred_gateway_probe_requests_total"
     }
@@ -81,7 +89,7 @@ def test_a_client_that_leaves_while_it_sends_counts_once(launch: Launcher) -> No
         raw.sendall(b"POST /api/work HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
         gateway.wait_for_requests(1)
     gateway.wait_for_requests(0)
-    assert by_status(gateway) == {**ALL_AT_ZERO, "499": 1}
+    assert gateway.by_status() == {**ALL_AT_ZERO, "499": 1}
 
 
 def test_a_stream_that_breaks_is_cut_off_and_counts_as_502(launch: Launcher) -> None:
@@ -89,4 +97,4 @@ def test_a_stream_that_breaks_is_cut_off_and_counts_as_502(launch: Launcher) -> 
     with begun_stream(stack.gateway.port, "/api/stream?chunks=3&interval=9") as rest:
         stack.backend.stop()
         assert b"\r\n0\r\n" not in b"\r\n" + rest.read(), "a clean end would hide the break"
-    assert by_status(stack.gateway) == {**ALL_AT_ZERO, "502": 1}
+    assert stack.gateway.by_status() == {**ALL_AT_ZERO, "502": 1}

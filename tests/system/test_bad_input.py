@@ -165,10 +165,10 @@ CASES = {
     "another port of what is up": Case(
         words=("up", "--port", "backend=8123"),
         error=r"alfred-backend is served on port \d+ already, not 8123",
-        mend="bluegreen down, then bluegreen up",
+        mend=r"bluegreen down --state \S+, then bluegreen up",
     ),
     "an unknown run": Case(
-        words=("show", "r-123"), error="there is no release r-123", mend="bluegreen history lists them"
+        words=("show", "r-123"), error="there is no release r-123", mend=r"bluegreen history --state \S+ lists them"
     ),
     "no run yet": Case(words=("show",), error="there is no release yet", mend="bluegreen history"),
     "logs of a stranger": Case(
@@ -374,12 +374,14 @@ class Half:
 
 
 HALVES = {
-    "only folders": Half(make=_only_folders, error="state.db is damaged: it is missing", mend="bluegreen down --purge"),
+    "only folders": Half(
+        make=_only_folders, error="state.db is damaged: it is missing", mend=r"bluegreen down --state \S+ --purge"
+    ),
     "an empty database": Half(make=_empty_database, error="state.db", mend="bluegreen up"),
     "rubbish": Half(
         make=_rubbish,
         error="state.db is damaged: file is not a database",
-        mend="bluegreen down --purge",
+        mend=r"bluegreen down --state \S+ --purge",
         up="state.db is damaged: file is not a database",
     ),
     "a newer one": Half(
@@ -391,7 +393,7 @@ HALVES = {
     "no database": Half(
         make=_without_database,
         error="state.db is damaged: it is missing",
-        mend="bluegreen down --purge",
+        mend=r"bluegreen down --state \S+ --purge",
         up="no state.db, but logs",
     ),
 }
@@ -421,7 +423,12 @@ def test_a_database_that_was_cut(shared: LocalStack, tmp_path: Path) -> None:
     state = tmp_path / "half"
     _cut(state, shared.state / "state.db")
     for words in (*ALL, ("up", "--app", str(shared.app))):
-        told(shared.run(*words, "--state", str(state)), code=6, error="state.db is damaged", mend="down --purge")
+        told(
+            shared.run(*words, "--state", str(state)),
+            code=6,
+            error="state.db is damaged",
+            mend=r"down --state \S+ --purge",
+        )
     shared.must("down", "--purge", "--state", str(state))
     assert not state.exists()
 

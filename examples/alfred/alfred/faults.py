@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 KNOWN = (
-    "cannot-start, crash-after=SECONDS, never-ready, errors=PERCENT, post-errors=PERCENT, slow=MS, tail=MS[@PERCENT], "
-    "error-page, memory=MB_PER_REQUEST"
+    "cannot-start, crash-after=SECONDS, never-ready, errors=PERCENT, post-errors=PERCENT, kept-alive-errors=PERCENT, "
+    "slow=MS, tail=MS[@PERCENT], error-page, error-page-after=REQUESTS, metrics-gone=REQUESTS, "
+    "counters-reset=REQUESTS, memory=MB_PER_REQUEST"
 )
 USUAL_TAIL_PERCENT = 10
 
@@ -33,6 +34,8 @@ class Faults:
     """Percent of the requests to /api/ that are answered with 500."""
     post_errors: int = 0
     """The same of POST requests only."""
+    kept_alive_errors: int = 0
+    """The same of requests that are not the first on their connection."""
     slow_ms: int = 0
     """Milliseconds added to every request to /api/."""
     tail_ms: int = 0
@@ -41,15 +44,21 @@ class Faults:
     """How many percent these are."""
     error_page: bool = False
     """Every request to /api/ is answered with 200 and a page that says that something went wrong."""
+    error_page_after: int | None = None
+    """The same, once it has had so many requests to /api/: whoever looks before its users come sees nothing of it."""
+    metrics_gone: int | None = None
+    """It has no metrics any more, once it has had so many requests to /api/."""
+    counters_reset: int | None = None
+    """Its counts of requests begin again from 0 each so many requests to /api/."""
     memory_mb: int = 0
     """Megabytes that every request to /api/ leaves behind."""
 
     @property
     def in_requests(self) -> bool:
         """Whether requests are treated otherwise than a good version would."""
-        return bool(
-            self.errors or self.post_errors or self.slow_ms or self.tail_ms or self.error_page or self.memory_mb
-        )
+        later = (self.error_page_after, self.metrics_gone, self.counters_reset)
+        errors = self.errors or self.post_errors or self.kept_alive_errors
+        return bool(errors or self.slow_ms or self.tail_ms or self.error_page or self.memory_mb or any(later))
 
 
 def parse_faults(text: str) -> Faults:
@@ -76,12 +85,20 @@ def _with(faults: Faults, item: str) -> Faults:
             return replace(faults, errors=_number(item, value, most=100))
         case "post-errors", "=":
             return replace(faults, post_errors=_number(item, value, most=100))
+        case "kept-alive-errors", "=":
+            return replace(faults, kept_alive_errors=_number(item, value, most=100))
         case "slow", "=":
             return replace(faults, slow_ms=_number(item, value, most=60_000))
         case "tail", "=":
             return _with_tail(faults, item, value)
         case "error-page", "":
             return replace(faults, error_page=True)
+        case "error-page-after", "=":
+            return replace(faults, error_page_after=_number(item, value, most=1_000_000))
+        case "metrics-gone", "=":
+            return replace(faults, metrics_gone=_number(item, value, most=1_000_000))
+        case "counters-reset", "=":
+            return replace(faults, counters_reset=_number(item, value, most=1_000_000))
         case "memory", "=":
             return replace(faults, memory_mb=_number(item, value, most=512))
     raise FaultError(f"there is no fault {item!r}; known are {KNOWN}")

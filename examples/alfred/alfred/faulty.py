@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from alfred.faults import Faults
+    from alfred.metrics import Metrics
 
 HOARD_LIMIT_MB: Final = 512
 """It is to be noticed, not to take the machine down."""
@@ -58,13 +59,34 @@ class Hoard:
             self._kept.append(b"\xa5" * (self._step_mb * 1024 * 1024))
 
 
+class Connections:
+    """Knows the connections that a request has come on before, by the client's address; the oldest are forgotten."""
+
+    def __init__(self, *, most: int = 10_000) -> None:
+        """Remembers ``most`` of them."""
+        self._known: dict[object, None] = {}
+        self._most = most
+
+    def used_before(self, client: object) -> bool:
+        """Whether there was a request on it."""
+        before = client in self._known
+        self._known[client] = None
+        if len(self._known) > self._most:
+            del self._known[next(iter(self._known))]
+        return before
+
+
 class Faulty:
     """An ASGI layer in front of a service's routes."""
 
-    def __init__(self, app: ASGIApp, faults: Faults) -> None:
-        """``faults`` says in which ways ``app`` is spoilt."""
+    def __init__(self, app: ASGIApp, faults: Faults, *, metrics: Metrics) -> None:
+        """``faults`` says in which ways ``app`` is spoilt, and ``metrics`` with it."""
         self._app = app
         self._faults = faults
+        self._metrics = metrics
+        self._asked = 0
+        self._kept_alive = EvenShare(faults.kept_alive_errors)
+        self._connections = Connections()
         self._errors = EvenShare(faults.errors)
         self._post_errors = EvenShare(faults.post_errors)
         self._tail = EvenShare(faults.tail_percent if faults.tail_ms else 0)
@@ -72,15 +94,18 @@ class Faulty:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, badly where it is due."""
+        if scope["type"] == "http" and scope["path"] == "/metrics" and self._had(self._faults.metrics_gone):
+            raise Trouble(404, "this version has lost its metrics on purpose")
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
             return
+        self._count()
         await self._delay()
         if self._hoard is not None:
             self._hoard.grow()
-        if self._fails(scope["method"]):
+        if self._fails(scope):
             raise Trouble(500, "this version fails here on purpose")
-        if self._faults.error_page:
+        if self._faults.error_page or self._had(self._faults.error_page_after):
             await HTMLResponse(ERROR_PAGE)(scope, receive, send)
         else:
             await self._app(scope, receive, send)
@@ -92,8 +117,19 @@ class Faulty:
         if delay_ms:
             await asyncio.sleep(delay_ms / 1000)
 
-    def _fails(self, method: str) -> bool:
+    def _fails(self, scope: Scope) -> bool:
         failed = self._errors.picks_next()
-        if method == "POST":
+        if self._connections.used_before(scope["client"]):
+            failed = self._kept_alive.picks_next() or failed
+        if scope["method"] == "POST":
             return self._post_errors.picks_next() or failed
         return failed
+
+    def _count(self) -> None:
+        self._asked += 1
+        if self._faults.counters_reset and self._asked % self._faults.counters_reset == 0:
+            self._metrics.begin_again()
+
+    def _had(self, limit: int | None) -> bool:
+        """Whether it has had so many requests; never, without a limit."""
+        return limit is not None and self._asked > limit

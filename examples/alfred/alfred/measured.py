@@ -92,11 +92,11 @@ class Measured:
         try:
             await self._answer(exchange, scope, receive, send)
         finally:
-            self._count(exchange, duration_ms=(time.perf_counter() - begun) * 1000)
+            self._count(exchange, method=scope["method"], duration_ms=(time.perf_counter() - begun) * 1000)
 
-    def _count(self, exchange: Exchange, *, duration_ms: float) -> None:
+    def _count(self, exchange: Exchange, *, method: str, duration_ms: float) -> None:
         metrics = self._metrics
-        metrics.request_ended(status=exchange.status or FAILED, duration_ms=duration_ms)
+        metrics.request_ended(method=method, status=exchange.status or FAILED, duration_ms=duration_ms)
         if isinstance(metrics, GatewayMetrics) and not exchange.long_lived:
             metrics.split(duration_ms=duration_ms, upstream_ms=exchange.upstream_ms)
 

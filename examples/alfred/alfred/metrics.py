@@ -1,7 +1,7 @@
 """What a process counts, in the names that the pipeline's specification gives.
 
-Decides names, units (milliseconds) and buckets. Every status that can occur exists from the start, at 0: a series
-that appears only with its first error has no rate before it. When something is counted is the business of
+Decides names, units (milliseconds) and buckets. Every method and status that can occur exists from the start, at 0: a
+series that appears only with its first error has no rate before it. When something is counted is the business of
 ``measured``.
 """
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STATUSES = (200, 400, 404, 405, 413, 499, 500, 502, 503, 504)
 """What users can be answered. 499 is a client that went away before it had sent its whole request."""
+METHODS = ("GET", "HEAD", "POST", "other")
+"""A client may send any word for a method; what is unusual is counted together."""
 PROBES = ("/healthz", "/ready", "/health", "/metrics")
 BUCKETS_MS = (1, 2, 5, 10, 25, 50, 75, 100, 150, 250, 500, 1000, 2500, 5000, 10_000)
 """Close around 150 ms, the limit that the specification sets for what the gateway adds."""
@@ -35,8 +37,10 @@ class Metrics:
         """Make all of them, at 0."""
         self._prefix = f"alfred_{service}"
         self.registry = CollectorRegistry()
-        requests = self._counter("requests", "Requests answered, without probes and WebSockets", ["status"])
-        self._requests = {status: requests.labels(str(status)) for status in STATUSES}
+        requests = self._counter("requests", "Requests answered, without probes and WebSockets", ["method", "status"])
+        self._requests = {
+            (method, status): requests.labels(method, str(status)) for method in METHODS for status in STATUSES
+        }
         self._duration = self.histogram("request_duration_ms", "From the request's first byte read to its last written")
         self._probes = self._counter("probe_requests", "Requests of probes and scrapes", ["path", "status"])
         self._in_flight = self.gauge("requests_in_flight", "Requests being answered now, without probes")
@@ -49,11 +53,16 @@ class Metrics:
         """A request is in flight from now on."""
         self._in_flight.inc()
 
-    def request_ended(self, *, status: int, duration_ms: float) -> None:
+    def request_ended(self, *, method: str, status: int, duration_ms: float) -> None:
         """Count a request; to be called exactly once for each that began."""
         self._in_flight.dec()
-        self._requests[status].inc()
+        self._requests[method if method in METHODS else "other", status].inc()
         self._duration.observe(duration_ms)
+
+    def begin_again(self) -> None:
+        """Let the counts of requests start from 0, as in a process that replaces its worker. A fault does that."""
+        for requests in self._requests.values():
+            requests.reset()
 
     def probe_ended(self, *, path: str, status: int) -> None:
         """Count a probe or a scrape, which no rate of the users' requests must contain."""

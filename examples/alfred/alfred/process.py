@@ -57,7 +57,7 @@ async def serve(
 ) -> None:
     """Serve ``routes`` with everything around them until told to go. Exits if the address is taken."""
     if settings.faults.in_requests:
-        routes = Faulty(routes, settings.faults)
+        routes = Faulty(routes, settings.faults, metrics=metrics)
     app = Measured(routes, metrics=metrics, duck=duck)
     config = _config(settings, app, takes_websockets=websockets is not None)
     server = LameDuckServer(config, name=settings.name, duck=duck, websockets=websockets)
