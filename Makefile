@@ -4,11 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest
-SOURCES := src tests bench examples testbed
+SOURCES := src tests bench examples testbed devops scripts
 
 .DEFAULT_GOAL := help
 include testbed/testbed.mk
-.PHONY: help setup demo test check bench lock format clean
+.PHONY: help setup demo e2e test check bench bench-rollback bench-release bench-evidence lock docs format clean
 
 help:  ## Say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -27,13 +27,18 @@ $(READY): requirements/dev.lock pyproject.toml
 demo: $(READY)  ## The main job on this machine, under load: good and bad releases, about 90 seconds
 	@$(BIN)/python examples/demo.py
 
-test: $(READY)  ## Every suite
+e2e: $(READY)  ## The long evidence on a real cluster, then 50 releases and 50 rollbacks under load; an hour and a half
+	$(PYTEST) -m long
+	KILLS=50 $(PYTEST) tests/kubernetes/test_kills.py
+	@$(BIN)/python examples/e2e.py
+
+test: $(READY)  ## Every suite; of what takes longest its short form
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST)
+	@scripts/test
 
 check: $(READY)  ## The inner loop: lint, types, layers, unit and contract tests; under a minute
 	@$(MAKE) --no-print-directory lint
-	$(PYTEST) -n 2 -m "not local and not soak and not cluster" tests/unit tests/pipeline tests/contract tests/kubernetes_transport
+	$(PYTEST) -n 2 -m "not local and not soak and not cluster" tests/unit tests/docs tests/pipeline tests/contract tests/kubernetes_transport tests/script tests/kubernetes_adapter
 
 .PHONY: lint
 lint: $(READY)  ## ruff, mypy and the layers
@@ -45,6 +50,18 @@ lint: $(READY)  ## ruff, mypy and the layers
 bench: $(READY)  ## Switch latency and throughput beside Envoy alone; start-up by import
 	$(BIN)/python bench/switch.py
 	$(BIN)/python bench/startup.py
+
+bench-rollback: $(READY)  ## A rollback beside two kubectl patch, on a real cluster
+	@$(BIN)/python bench/rollback.py
+
+bench-release: $(READY)  ## A whole release beside a bash script of the six phases, on a real cluster
+	@$(BIN)/python bench/release.py
+
+docs: $(READY)  ## Write docs/reference anew from the program
+	@$(BIN)/python -m scripts.reference
+
+bench-evidence: $(READY)  ## How often the window is right, beside other rules; writes docs/benchmarks.md, a minute or two
+	@$(BIN)/python bench/evidence.py --write
 
 lock: $(READY)  ## Lock the dependencies again, with hashes
 	scripts/lock

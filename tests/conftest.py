@@ -1,0 +1,69 @@
+"""The cluster of every suite that needs one: one for the whole run, ended with it.
+
+Where no cluster can run, its tests are skipped with the reason: not run, which is not passed. With
+REQUIRE_CLUSTER=1, as in CI, not run is a failure. With TESTBED_SHARED=1 the cluster that `make cluster-up` has started
+is used and left as it is; TESTBED_SHARED=NAME is the one that `python -m testbed --name NAME up` has started.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from testbed.cluster import Cluster, need
+from testbed.errors import Unavailable
+from testbed.places import default_places
+from testbed.start import Wish, prepare, up
+from testbed.stop import down
+from tests.testbed.helpers import not_run, own_places, tell
+
+_FIRST_BUILD = 3600  # seconds; what a slow machine may take for it, on top of a test's own time
+
+
+def pytest_configure() -> None:
+    """Let SIGINT mean what it means in a terminal, to the tests and to all that they start.
+
+    What a shell without job control runs in the background ignores it, and hands that on.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever of these comes first builds the cluster's programs, if they are not in the cache yet."""
+    for item in items:
+        if item.get_closest_marker("cluster"):
+            item.add_marker(pytest.mark.timeout(_FIRST_BUILD))
+
+
+@pytest.fixture(scope="session")
+def possible(pytestconfig: pytest.Config) -> None:
+    """That a cluster can run here, with all that it is made of; how far a first build is can be seen as it goes."""
+    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
+
+    def tell_at_once(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            tell(line)
+
+    try:
+        prepare(own_places("suite"), Wish(), tell=tell_at_once)
+    except Unavailable as error:
+        not_run(error)
+
+
+@pytest.fixture(scope="session")
+def shared_name() -> str:
+    """The name of a cluster that was there before this run, and is not to be ended by it; empty: there is none."""
+    name = os.environ.get("TESTBED_SHARED", "")
+    return "testbed" if name == "1" else name
+
+
+@pytest.fixture(scope="session")
+def cluster(possible: None, shared_name: str) -> Iterator[Cluster]:
+    """Two nodes with DNS and Prometheus, for the whole run."""
+    if shared_name:
+        yield need(default_places(shared_name))
+        return
+    places = own_places("suite")
+    running = up(places, Wish(), tell=tell)
+    yield running
+    down(places, tell=tell)
