@@ -53,6 +53,14 @@ class Done:
         """The JSON lines of ``--output json``."""
         return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
 
+    @property
+    def why(self) -> str:
+        """How it ended in one line: what a list of failed tests has room for."""
+        for event in reversed(self.events):
+            if "headline" in event:
+                return "; ".join([event["headline"], *event["details"]])
+        return next((line for line in self.err.splitlines() if line), "it said nothing")
+
 
 class Commands:
     """A stack, as its command line shows it."""
@@ -88,7 +96,8 @@ class Commands:
         """Run a command that has to end with this exit code."""
         done = self.run(*words, output=output)
         if done.code != code:
-            raise AssertionError(f"{' '.join(words)}: exit {done.code}, not {code}\n{done.out}\n{done.err}")
+            said = f"exit {done.code}, not {code}: {done.why}"
+            raise AssertionError(f"{said}: {' '.join(words)}\n{done.out}\n{done.err}")
         return done
 
     def deploy(self, tag: str, *words: str, code: int = 0, output: str = "text") -> Done:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 from testbed.faults import frozen, unplugged
 from tests.kubernetes.kit import OTHER, deploy_words, fresh, place, serving_tag, whole
+from tests.testbed.helpers import fetch
 
 from cluster_harness import wait_until
 from harness import SETTLE, Counts, Rates
@@ -101,6 +103,19 @@ def next_command_ends_it(run: InPhase) -> None:
     whole(run.stack)
 
 
+def proxies_have_heard(stack: ClusterStack) -> None:
+    """Wait until each node sends users where the API says: its proxy hears of a Service that is made now.
+
+    A node is Ready when its kubelet has reported. Its proxy has a connection of its own, which may need longer to come
+    back; until then it sends users to pods of before the cut, and no release can know.
+    """
+    stack.kubectl("expose", "deployment/alfred-backend-blue", "--name=news", "--port=80", "--target-port=8000")
+    url = f"http://news.{stack.namespace}.svc/version"
+    for node in stack.cluster.nodes:
+        heard = partial(fetch, stack.cluster, url, at=node.client)
+        wait_until(lambda heard=heard: heard() != "", what=f"news on {node.name}", limit=120)  # type: ignore[misc]
+
+
 def test_a_node_is_cut_off_in_the_window(
     breakable: Cluster, make: Callable[[str], ClusterStack], start_load: StartLoad
 ) -> None:
@@ -129,6 +144,7 @@ def test_a_node_is_cut_off_in_the_window(
     assert where in {old, OTHER[old]}
     wait_until(lambda: all(node.ready for node in breakable.api.nodes()), what="both nodes to be Ready", limit=120)
     stack.wait_ready()
+    proxies_have_heard(stack)
     after = start_load(stack, rates=CALM, backend=None)
     stack.must(*deploy_words(fresh(stack)))
     whole(stack)

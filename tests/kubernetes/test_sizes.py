@@ -52,7 +52,7 @@ def least(stack: ClusterStack) -> tuple[int, str]:
 
 
 def test_an_autoscaler_of_the_idle_slot_keeps_the_size_until_the_release_is_over(stack: ClusterStack) -> None:
-    with deploying(stack, fresh(stack)) as told:
+    with deploying(stack, fresh(stack), "--validation-time", "20") as told:  # long enough to be looked at
         told.reach("phase_began", phase="observe")
         assert (least(stack), sizes(stack, "green")) == ((3, "1"), GROWN)
         assert told.end() == 0, told.shown()

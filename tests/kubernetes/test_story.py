@@ -87,11 +87,9 @@ def test_kubectl_describe_tells_the_story(cluster: Testbed, shop: str) -> None:
         began = CLOCK.now()
         for event in RUN:
             story(event)
-        took = CLOCK.now() - began
         assert story.close() == ""
         whole = CLOCK.now() - began
-    print(f"told in {took * 1000:.1f} ms, posted after {whole * 1000:.0f} ms")
-    assert took < 0.5
+    print(f"posted after {whole * 1000:.0f} ms")
     assert whole < FAREWELL
     assert sorted(told(cluster, shop, "service/web")) == [
         ("Normal", "Switched", "r-1: users go to green, after 0.20 s"),

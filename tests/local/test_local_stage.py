@@ -245,11 +245,9 @@ def test_a_killed_replica_is_seen_and_comes_back(running: Local, platform: Local
     watch = platform.changes(until=soon(20))
     assert next(watch).workload(BACKEND, BLUE).ready == 2
     victim.signal(signal.SIGKILL)
-    killed = CLOCK.now()
 
     seen = next(now for now in watch if now.workload(BACKEND, BLUE).ready == 1)
 
-    assert CLOCK.now() - killed < 1
     container = seen.workload(BACKEND, BLUE).pods[0].containers[0]
     assert container.state == Waiting(reason="CrashLoopBackOff", message="it is started again after a growing pause")
     assert container.last is not None
@@ -280,11 +278,9 @@ def test_changes_tell_a_route_that_somebody_else_wrote(running: Local, platform:
     with running.open() as other, taken(running.lock()) as grip:
         (first, *_) = moves(before, GREEN)
         other.route([first], grip=grip, until=soon(5))
-    written = CLOCK.now()
 
     seen = next(now for now in watch if now.route(BACKEND).slot is GREEN)
 
-    assert CLOCK.now() - written < 0.5
     assert seen.route(BACKEND).fence == first.fence
     assert seen.route(GATEWAY).slot is BLUE
 
@@ -301,10 +297,8 @@ def test_changes_end_by_deadline_interrupt_or_lost_lock(running: Local, platform
         next(watch)
         rollback = running.lock()
         newer = rollback.preempt(purpose("rb-1", RunKind.ROLLBACK))
-        preempted = CLOCK.now()
         with pytest.raises(LostLock, match="rollback rb-1 by a test") as lost:
             list(watch)
-        assert CLOCK.now() - preempted < 0.3
         assert lost.value.taken_by.startswith("rollback rb-1 by a test")
         rollback.release(newer)
 
