@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 WINDOW = 6
 """Seconds of the observation window: enough for some 700 requests; 459 without an error prove a share under 1 %."""
+
+WIDTH = 80
+"""Columns of the narrowest terminal that it is made for."""
 
 LOAD_LIMIT = 240.0
 """The load stops by itself, whatever happens to the demo."""
@@ -95,7 +99,8 @@ def _demo(stack: LocalStack, steps: Sequence[Step], *, spoil: str) -> int:
 
 
 def _run(stack: LocalStack, number: int, step: Step, reports: Reports) -> int:
-    _say(f"{number}. {step.title}\n   $ bluegreen {' '.join(step.words)}")
+    _say(f"{number}. {step.title}")
+    print(_command_line(step.words), flush=True)
     process = stack.start(*step.words, stdout=sys.stdout, stderr=subprocess.STDOUT)
     code = process.wait(timeout=LOAD_LIMIT)
     print(f"   exit code {code}", flush=True)
@@ -103,8 +108,14 @@ def _run(stack: LocalStack, number: int, step: Step, reports: Reports) -> int:
     return code
 
 
+def _command_line(words: Sequence[str]) -> str:
+    """As a person would type it into a terminal of 80 columns."""
+    lines = textwrap.wrap(f"$ bluegreen {' '.join(words)}", width=WIDTH - 9, break_on_hyphens=False)
+    return "   " + " \\\n       ".join(lines)
+
+
 def _say(text: str) -> None:
-    print(f"\n=== {text}", flush=True)
+    print("\n" + textwrap.fill(f"=== {text}", width=WIDTH, subsequent_indent="    "), flush=True)
 
 
 def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int], reports: Reports) -> int:
