@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes.doom_kit import FOREIGN_IMAGE, FOREIGN_PROGRAM, IMAGE, Doom, Grounds, Told
+from tests.kubernetes.doom_kit import FOREIGN_IMAGE, FOREIGN_PROGRAM, IMAGE, Doom, Grounds, Machine, Told
 from tests.testbed.helpers import eventually
 
 from bluegreen.domain.health import Reason
@@ -183,9 +183,19 @@ def lines(told: list[Told]) -> Iterator[str]:
 
 @pytest.mark.parametrize("doom", DOOMS, ids=lambda doom: doom.name)
 def test_a_doom_is_told_by_its_cause(doom: Doom, grounds: Grounds, table: list[Told]) -> None:
-    told = grounds.told(doom)
+    is_told(grounds.told(doom), table)
+
+
+def test_a_node_that_is_lost_is_told(grounds: Grounds, table: list[Told]) -> None:
+    with Machine(grounds) as node:
+        eventually(node.is_known, what="the node to be known as well", limit=60)
+        doom = Doom(name="node-lost", reason=Reason.NODE_LOST, spec={"nodeName": node.name}, limit=120.0)
+        is_told(grounds.told(doom, then=lambda: node.lose(pods=2)), table)
+
+
+def is_told(told: Told, table: list[Told]) -> None:
     table.append(told)
-    cause = told.cause
+    doom, cause = told.doom, told.cause
     assert (cause.reason, cause.service) == (doom.reason, doom.name), cause
     assert cause.advice
     assert cause.pod or cause.detail
