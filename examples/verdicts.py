@@ -28,6 +28,11 @@ class Row:
     crash: bool = False
     words: tuple[str, ...] = ()
 
+    @property
+    def of_slowness(self) -> bool:
+        """Whether its subject is how long answers take."""
+        return self.fault.startswith(("slow=", "tail="))
+
 
 FAILED, TIMED_OUT, ROLLED_BACK = "failed before the switch", "timed out before the switch", "rolled back"
 RELEASED, NOT_PROVEN = "released", "released, not proven"

@@ -23,6 +23,8 @@ RATES = Rates(new=30, keepalive=60, slow=2, post=25, stream=5, websocket=12)
 @pytest.mark.parametrize("row", TABLE, ids=[" ".join([row.fault, *row.words]) for row in TABLE])
 def test_each_bad_version_meets_its_verdict(row: Row, stack: LocalStack, start_load: StartLoad) -> None:
     stack.image("v2", fault=row.fault)
+    if not row.of_slowness:
+        stack.allow_slowness()
     load = start_load(stack, bad=["v2"], rates=RATES)
     time.sleep(SETTLE)
     done = stack.deploy("v2", "--validation-time", WINDOW, *row.words, code=row.code, output="json")
