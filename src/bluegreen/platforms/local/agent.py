@@ -211,6 +211,7 @@ class Agent:
         while True:
             await self._reconcile.wait()
             self._reconcile.clear()
+            known = {program: life.pid for program, life in self._lives.items()}
             try:
                 infos = await asyncio.to_thread(self._supervisor.infos)
             except NotStarted:
@@ -220,17 +221,20 @@ class Agent:
                 continue
             self._follow()  # first, because the log knows how a process ended
             for info in infos.values():
-                self._compare(info)
+                self._compare(info, since=known.get(info.name, 0))
             if self._unasked is None:
                 self._unasked = [life for life in self._lives.values() if life.pid]
 
-    def _compare(self, info: ProcessInfo) -> None:
+    def _compare(self, info: ProcessInfo, *, since: int) -> None:
+        pid = info.pid if info.going else 0
+        if pid:
+            self._await_end(pid)
         life = self._lives.get(info.name)
-        if info.going and info.pid:
-            self._await_end(info.pid)
-            if life is not None:
-                self._began(life, info.pid)
-        elif life is not None and life.pid:
+        if life is None or not life.differs(pid, since=since):
+            return
+        if pid:
+            self._began(life, pid)
+        else:
             self._ended(life, Ended(name=info.name, exit_code=-1, how="it ended"))
 
     def _await_end(self, pid: int) -> None:

@@ -49,6 +49,14 @@ class Life:
         why = self.health.hopeless if self.health is not None else ""
         self.condemned, self.condemned_by = why, why.partition(":")[0]
 
+    def differs(self, pid: int, *, since: int) -> bool:
+        """Whether another process of it runs (``pid`` 0: none) than is known here, by an answer of supervisord's.
+
+        ``since``: the process that was known when supervisord was asked. Where another is known by now, the log has
+        told meanwhile what became of it, and the answer is the older news.
+        """
+        return self.pid == since and self.pid != pid
+
     @property
     def restarts(self) -> int:
         """Starts after the first."""
