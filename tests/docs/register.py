@@ -17,6 +17,9 @@ ON_A_CLUSTER: Final = ("docs/tutorial-kubernetes.md",)
 
 SUITES: Final[Mapping[str, str]] = {
     "docs/kubernetes.md": "tests/kubernetes/test_spec_commands.py",
+    "docs/prometheus.md": "tests/kubernetes/test_prometheus.py",
+    "docs/testbed.md": "tests/testbed/test_lifecycle.py",
+    "examples/alfred/README.md": "tests/examples/test_images.py",
     "docs/helm.md": "tests/kubernetes/chart_docs.py",
 }
 """Pages whose commands a suite of their own runs; it names the page."""

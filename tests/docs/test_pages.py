@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMAND_WORDS = ("bluegreen ", "make ", "kubectl ", "helm ", "python ", "pip ", "devops/scripts/", "$ ", "curl ")
+STARTS = "|".join(map(re.escape, COMMAND_WORDS))
 README = ROOT / "README.md"
 
 
@@ -54,7 +55,8 @@ def test_its_commands_are_run(page: Path) -> None:
 def test_what_is_a_command_is_marked_as_one(page: Path) -> None:
     """Else it would be overlooked here, and not be coloured there."""
     unmarked = [block.text for block in blocks(page) if block.language == "" and looks_like_commands(block)]
-    assert unmarked == [], f"mark these blocks with one of {', '.join(SHELL)}"
+    indented = [line for line in outside_blocks(page).splitlines() if re.match(rf"(?: {{4}}|\t)({STARTS})", line)]
+    assert unmarked + indented == [], f"mark these blocks with one of {', '.join(SHELL)}"
 
 
 def test_a_suite_of_its_own_reads_the_page() -> None:
@@ -104,10 +106,13 @@ class Taken(BluegreenError):
     exit_code = ExitCode.OK
 
 
+def outside_blocks(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
 def in_the_text(page: Path) -> list[str]:
     """The command lines of ours in a page's sentences and tables."""
-    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    found = re.findall(r"`bluegreen ((?:--)?[a-z][^`]*)`", " ".join(text.split()))
+    found = re.findall(r"`bluegreen ((?:--)?[a-z][^`]*)`", " ".join(outside_blocks(page).split()))
     return [line for line in found if not re.search(r"…|\.\.\.|\$|\[", line)]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.docs.kit import commands
 from tests.examples.kit import EXAMPLE, eventually
 
 from images import ImageError, make_image
@@ -15,7 +18,8 @@ from images import ImageError, make_image
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.examples.kit import Launcher
+    from tests.docs.kit import commands
+from tests.examples.kit import Launcher
 
 ENV = {"PORT": "0", "SLOT": "green", "VERSION": "v2", "PYTHONPATH": "", "ALFRED_FAULT": "errors=100"}
 
@@ -55,6 +59,19 @@ def test_the_fault_can_be_the_backends(tmp_path: Path, launch: Launcher) -> None
         [str(tmp_path / "alfredai" / "gateway" / "v3" / "run")], {**ENV, "BACKEND_URL": "http://127.0.0.1:1"}
     )
     eventually(lambda: gateway.ask("/healthz").status == 200, "the gateway lives")
+
+
+def test_the_pages_commands_make_four_images(tmp_path: Path) -> None:
+    """Those of examples/alfred/README.md, in a copy of its folder."""
+    shutil.copytree(EXAMPLE, tmp_path / "alfred")
+    for command in commands(EXAMPLE / "README.md"):
+        words = [sys.executable, *shlex.split(command.text)[1:]]
+        subprocess.run(words, cwd=tmp_path / "alfred", check=True, capture_output=True, timeout=20)
+    made = tmp_path / "alfred/images/alfredai"
+    assert {(folder.parent.name, folder.name) for folder in made.glob("*/*")} == {
+        *(("backend", tag) for tag in ("v2", "v3")),
+        *(("gateway", tag) for tag in ("v2", "v3")),
+    }
 
 
 def test_one_service_alone_can_be_made_again(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ No pod runs here; users on the way are in test_chart_under_load.py.
 from __future__ import annotations
 
 import json
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.kubernetes.chart_docs import blocks
 from tests.kubernetes.chart_kit import HELMS, SERVICES, Refusal, place
 from tests.kubernetes.chart_kit import V1 as FRESH
 
@@ -80,6 +82,9 @@ def test_a_service_that_selects_by_other_labels_keeps_them(here: Place) -> None:
     here.install(OVER)
     here.upgrade()
     assert {each.selector for each in here.now().values()} == {'{"app.kubernetes.io/name": "something"}'}
+    (_, _, _, _, [replace]) = blocks("Day 0")
+    here.kubectl(*shlex.split(replace.replace(" -n alfred ", " "))[1:])
+    assert here.now()["backend"].selector == '{"app": "alfred-backend", "slot": "blue"}'
 
 
 def test_ports_stay_as_they_are(here: Place) -> None:

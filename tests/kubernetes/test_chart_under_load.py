@@ -111,7 +111,7 @@ def pause_until_known() -> None:
 def test_day_0_loses_nobody_and_the_first_release_neither(empty: ClusterStack, start_load: StartLoad) -> None:
     stack, reader = empty, Reader(empty, tag=TAG)
     plain(stack)
-    pin, install, move, tidy = counted(blocks("Day 0"), [4, 5, 2, 1])
+    pin, install, move, tidy, _ = counted(blocks("Day 0"), [4, 5, 2, 1, 1])
     load = start_load(stack, rates=FEW)
     pause_until_known()
     refused = stack.cluster.run(["sh", "-ec", f"cd /; {_without_images(stack)}"], limit=60)

@@ -1,5 +1,6 @@
 """Starting, stopping, and everything that can come between; each counted against the machine as it was before."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from testbed.places import Places
 from testbed.processes import send, wait_for
 from testbed.start import Wish, up
 from testbed.stop import down, leftovers
+from tests.docs.kit import ROOT, commands
 from tests.testbed import census
 from tests.testbed.helpers import own_places, tell
 
@@ -52,6 +54,29 @@ def test_up_and_down_leave_nothing(places: Places) -> None:
     assert find(places) is not None
     down(places, tell=tell)
     expect_nothing_left(places, before=before)
+
+
+def test_the_pages_commands_do_what_it_says(places: Places) -> None:
+    """Those of docs/testbed.md, on a cluster of another name: the page's own may be somebody's."""
+    archive = ROOT / "backend.tar"
+    named = {**os.environ, "CLUSTER": places.name, "PYTHON": sys.executable}
+    start, pods, end, image, push = (command.text for command in commands(ROOT / "docs/testbed.md"))
+
+    def said(command: str) -> str:
+        own = command.replace("python -m testbed", f"{sys.executable} -m testbed --name {places.name}")
+        done = subprocess.run(["sh", "-ec", own], cwd=ROOT, env=named, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        return done.stdout + done.stderr
+
+    try:
+        assert "Ready after" in said(start)
+        assert "kube-system" in said(pods)
+        said(image)
+        assert "alfredai/backend:v2.1.0" in said(push)
+    finally:
+        archive.unlink(missing_ok=True)
+    said(end)
+    assert find(places) is None
 
 
 def test_starting_twice_and_stopping_twice_are_harmless(places: Places) -> None:
