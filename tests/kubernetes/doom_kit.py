@@ -12,14 +12,13 @@ import threading
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from testbed.pythonimage import PythonProgram, build
 from testbed.registry import parse_name
 from tests.testbed.helpers import HERE as TESTBED_TESTS
-from tests.testbed.helpers import eventually, tell
+from tests.testbed.helpers import tell
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.events import Diagnosed
@@ -230,43 +229,6 @@ class Grounds:
                     emit=lambda event: events.append((clock.now(), event)),
                 )
                 yield tools, watched, events
-
-
-class Machine:
-    """A node that has said once that it is well; no kubelet is behind it, and nothing is placed there by itself."""
-
-    def __init__(self, grounds: Grounds) -> None:
-        self._grounds = grounds
-        self.name = f"{grounds.name}-node"
-
-    def __enter__(self) -> Self:
-        taint = {"key": "nobody-s", "effect": "NoSchedule"}
-        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name}, "spec": {"taints": [taint]}}
-        self._grounds.apply(node)
-        self._says("True")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._grounds.kubectl("delete", "node", self.name)
-
-    def is_known(self) -> bool:
-        """Whether the controller of nodes has seen it well: then it takes the taint off that every new one gets."""
-        taints = self._grounds.kubectl("get", "node", self.name, "-o", "jsonpath={.spec.taints[*].key}").split()
-        return "node.kubernetes.io/not-ready" not in taints
-
-    def lose(self, pods: int) -> None:
-        """What a kubelet says whose containers are gone, once so many pods are there."""
-        there = f"--field-selector=spec.nodeName={self.name}"
-        eventually(
-            lambda: len(self._grounds.kubectl("get", "pods", there, "-o", "name").split()) == pods, what="its pods"
-        )
-        self._says("False")
-
-    def _says(self, ready: str) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        condition = {"type": "Ready", "status": ready, "reason": "Test", "lastHeartbeatTime": now}
-        patch = json.dumps({"status": {"conditions": [condition | {"lastTransitionTime": now}]}})
-        self._grounds.kubectl("patch", "node", self.name, "--subresource=status", "--type=merge", "-p", patch)
 
 
 def _doomed(tools: Tools, *, limit: Seconds) -> Cause:

@@ -5,11 +5,13 @@ The times are printed, not asserted: what is asserted is the cause.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes.doom_kit import FOREIGN_IMAGE, FOREIGN_PROGRAM, IMAGE, Doom, Grounds, Machine, Told
+from testbed.faults import frozen
+from tests.kubernetes.doom_kit import FOREIGN_IMAGE, FOREIGN_PROGRAM, IMAGE, Doom, Grounds, Told
 from tests.testbed.helpers import eventually
 
 from bluegreen.domain.health import Reason
@@ -186,11 +188,19 @@ def test_a_doom_is_told_by_its_cause(doom: Doom, grounds: Grounds, table: list[T
     is_told(grounds.told(doom), table)
 
 
-def test_a_node_that_is_lost_is_told(grounds: Grounds, table: list[Told]) -> None:
-    with Machine(grounds) as node:
-        eventually(node.is_known, what="the node to be known as well", limit=60)
-        doom = Doom(name="node-lost", reason=Reason.NODE_LOST, spec={"nodeName": node.name}, limit=120.0)
-        is_told(grounds.told(doom, then=lambda: node.lose(pods=2)), table)
+@pytest.mark.long
+def test_a_node_that_is_lost_is_told(breakable: Testbed, grounds: Grounds, table: list[Told]) -> None:
+    """Its kubelet is silent for the two minutes after which Kubernetes says so, of pods that were ready there."""
+    node = breakable.nodes[-1].name
+    doom = Doom(name="node-lost", reason=Reason.NODE_LOST, spec={"nodeName": node}, waits=True, limit=300.0)
+    with ExitStack() as ending:
+
+        def lose() -> None:
+            grounds.kubectl("rollout", "status", f"deployment/{doom.name}-green", "--timeout=60s")
+            ending.enter_context(frozen(breakable, "kubelet", at=node))
+
+        is_told(grounds.told(doom, then=lose), table)
+    eventually(lambda: all(each.ready for each in breakable.api.nodes()), what="the node to be back", limit=60)
 
 
 def is_told(told: Told, table: list[Told]) -> None:
