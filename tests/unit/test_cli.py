@@ -24,7 +24,7 @@ from bluegreen.domain.stack import Slot
 from bluegreen.ports import Finding, LogTail, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bluegreen.cli.calls import Emit
     from bluegreen.cli.session import Session
@@ -98,10 +98,12 @@ class Recorded(Calls):
         options: Options,
         dry_run: bool,
         emit: Emit,
+        ended: Callable[[], None],
     ) -> ExitCode:
         named = {name: str(image) for name, image in images.items()}
         self._note(session, "deploy", images=named, options=options, dry_run=dry_run)
         emit(SUMMARY)
+        ended()
         return self.code
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:

@@ -24,7 +24,7 @@ from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.session import Session
 from bluegreen.clock import SystemClock
-from bluegreen.domain.errors import ExitCode, UsageError
+from bluegreen.domain.errors import ExitCode, NotKnown, UsageError
 from bluegreen.domain.events import Event, Summary
 from bluegreen.domain.notice import Notice, Occasion
 from bluegreen.domain.release import Outcome
@@ -37,7 +37,7 @@ from bluegreen.wiring import notices
 from bluegreen.wiring.common import child_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bluegreen.cli.calls import Emit
     from bluegreen.domain.image import ImageReference
@@ -181,8 +181,9 @@ def test_one_that_is_slow_is_given_up_and_holds_nobody_else_up() -> None:
 class Ended(Calls):
     """Commands whose run has just ended like this."""
 
-    def __init__(self, summary: Summary = SUMMARY) -> None:
+    def __init__(self, summary: Summary = SUMMARY, *, left: Exception | None = None) -> None:
         self.summary = summary
+        self.left = left
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
         emit(self.summary)
@@ -196,9 +197,18 @@ class Ended(Calls):
         options: Options,
         dry_run: bool,
         emit: Emit,
+        ended: Callable[[], None],
     ) -> ExitCode:
         emit(self.summary)
-        return self.summary.exit_code
+        ended()
+        return self.verified(emit) if options.verify else self.summary.exit_code
+
+    def verified(self, emit: Emit) -> ExitCode:
+        """As ``verify`` ends: by a summary of its own, or by an error."""
+        if self.left is not None:
+            raise self.left
+        emit(replace(self.summary, outcome=None, headline="the checklist is fulfilled"))
+        return ExitCode.OK
 
     def stack(self, session: Session) -> Any:
         return load_app(session.app).stack
@@ -271,6 +281,20 @@ def test_of_a_release_people_are_told_when_the_app_file_says_so(capfd: pytest.Ca
         Path("app.yaml").write_text(f"{APP}  urls: ['{server.url}']\n  on: [release]\n")
         assert main(words, calls=Ended(released)) == 0
         assert len(server.taken) == 1
+    assert CANARY not in "".join(capfd.readouterr())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [None, NotKnown("r-1 is not in effect any more")])
+def test_a_release_is_told_before_its_five_minutes_are_waited_for(
+    left: Exception | None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    released = replace(SUMMARY, outcome=Outcome.RELEASED, headline="released", exit_code=ExitCode.OK)
+    with receiver() as server:
+        Path("app.yaml").write_text(f"{APP}  urls: ['{server.url}']\n  on: [release]\n")
+        words = ["deploy", "--image", "shop-api=a:v2", "--app", "app.yaml", "--verify"]
+        assert main(words, calls=Ended(released, left=left)) == (ExitCode.OK if left is None else ExitCode.NOT_KNOWN)
+        assert [taken["title"] for taken in server.taken] == ["alfred: released"]
     assert CANARY not in "".join(capfd.readouterr())
 
 

@@ -35,7 +35,7 @@ from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bluegreen.cli.calls import Emit
     from bluegreen.cli.session import Session
@@ -305,8 +305,11 @@ class Rehearsed(Calls):
         options: Options,
         dry_run: bool,
         emit: Emit,
+        ended: Callable[[], None],
     ) -> ExitCode:
-        return release(self._tools(emit), images=images, options=options, dry_run=dry_run)
+        code = release(self._tools(emit), images=images, options=options, dry_run=dry_run)
+        ended()
+        return code
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
         return rollback(self._tools(emit), to=to, cold=cold, reason=reason)

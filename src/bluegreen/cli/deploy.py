@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -179,9 +180,8 @@ def command(
     with listener(session, calls) as told:
         calls.check_contacts(session, emit=told)
         heard = Heard(told)
-        code = calls.deploy(session, images=images, options=options, dry_run=dry_run, emit=heard)
-        calls.notify(session, heard.events, listener=told)
-    return code
+        tell = partial(calls.notify, session, heard.events, listener=told)
+        return calls.deploy(session, images=images, options=options, dry_run=dry_run, emit=heard, ended=tell)
 
 
 def _example(stack: Stack) -> str:
