@@ -349,6 +349,24 @@ def test_an_error_about_the_addresses_repeats_nothing_of_them(text: str, capfd: 
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["deploy", "--notify", "json://a/b", f"slack://{CANARY}/({CANARY})"], "unexpected extra argument (slack://...)"),
+        (["rollback", "--notify", "json://a/b", f"json://{CANARY}@a", "x"], "extra arguments (json://... x)"),
+        ([f"slack://{CANARY}/{CANARY}", "rollback"], "there is no command slack://..."),
+        (["rollback", "--to", f"slack://{CANARY}/b"], "'slack://...'"),
+    ],
+)
+def test_an_address_in_the_wrong_place_is_not_repeated(
+    words: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words, calls=Ended()) == 2
+    out, err = capfd.readouterr()
+    assert CANARY not in out + err
+    assert said in err
+
+
 @pytest.mark.parametrize("first", ["--notify", "--notify="])
 def test_a_fault_of_ours_keeps_no_address(first: str, capfd: pytest.CaptureFixture[str]) -> None:
     class Broken(Ended):
