@@ -5,6 +5,7 @@ The URLs hold canaries in each place where a service may have a secret: user, pa
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -25,7 +26,7 @@ from bluegreen.cli.calls import Calls
 from bluegreen.cli.session import Session
 from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import ExitCode, NotKnown, UsageError
-from bluegreen.domain.events import Event, Summary
+from bluegreen.domain.events import Event, Summary, Warned
 from bluegreen.domain.notice import Notice, Occasion
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot, after
@@ -169,10 +170,10 @@ def test_each_address_is_told_of_by_itself() -> None:
 def test_one_that_is_slow_is_given_up_and_holds_nobody_else_up() -> None:
     with receiver() as good, receiver(pause=60.0) as slow:
         began = time.monotonic()
-        results = send(slow.url, good.url, limit=2.0)
+        results = send(slow.url, good.url, limit=notices.LIMIT)  # in which a busy machine starts the other one, too
         took = time.monotonic() - began
     assert [each.why for each in results] == ["no answer within its limit", ""]
-    assert took < 4.0
+    assert took < notices.LIMIT + 5.0
 
 
 # --- from the command line ------------------------------------------------------------------------------------------
@@ -382,14 +383,6 @@ def test_a_fault_of_ours_keeps_no_address(first: str, capfd: pytest.CaptureFixtu
     assert CANARY not in out + err + kept
 
 
-CHECK = """
-import sys
-sys.path = [place for place in sys.path if "site-packages" not in place] + [{sources!r}]
-from bluegreen.wiring.notices import check
-check(["json://h.example/{canary}"], None, emit=lambda event: print(event.text, event.mend))
-"""
-
-
 def bare(*words: str, said: str = "") -> str:
     """What a Python without any packages prints."""
     words = (sys.executable, "-S", *words)
@@ -402,10 +395,28 @@ def bare(*words: str, said: str = "") -> str:
 SOURCES = str(Path(notices.__file__).parents[2])
 
 
-def test_where_the_library_is_missing_it_is_said_before_the_first_write() -> None:
-    said = bare("-c", CHECK.format(sources=SOURCES, canary=CANARY))
+def test_where_the_library_is_missing_it_is_said_before_the_first_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Event] = []
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    notices.check([f"json://h.example/{CANARY}"], None, emit=told.append)
     mend = f"install it: {sys.executable} -m pip install apprise"
-    assert said == f"nobody will be told by json://h.example: apprise is not installed {mend}"
+    assert told == [Warned(text="nobody will be told by json://h.example: apprise is not installed", mend=mend)]
+
+
+CHECK = """
+import sys
+sys.path.insert(0, {sources!r})
+from bluegreen.notify import send
+from bluegreen.wiring.notices import check
+check(["json://h.example/{canary}"], None, emit=lambda event: print(event.text))
+print("checked")
+"""
+
+
+def test_the_scripts_python_finds_the_library_that_its_children_will_find() -> None:
+    """It is started without its own packages (devops/scripts/blue_green_deploy.sh)."""
+    said = bare("-I", "-c", CHECK.format(sources=SOURCES, canary=CANARY))
+    assert said == "checked"
 
 
 def test_a_process_that_finds_no_library_says_so() -> None:
