@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import bluegreen
 from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.github import LONGEST, MOST, command
@@ -250,6 +252,39 @@ def test_the_page_can_be_read_without_its_pictures() -> None:
 def test_drawing_leaves_nothing_in_python_s_imports() -> None:
     html_page(report(released()), PLAIN)
     assert [hook for hook in sys.meta_path if type(hook).__module__.startswith("pygal")] == []
+
+
+def test_the_script_s_python_finds_the_charts() -> None:
+    """It is started without its own packages (devops/scripts/blue_green_deploy.sh)."""
+    sources = str(Path(bluegreen.__file__).parents[1])
+    words = f"import sys; sys.path.insert(0, {sources!r}); from bluegreen.cli.views import charts; charts.require()"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_was_warned_of_and_the_five_minutes_are_in_every_format() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    run = rehearsal.last_run()
+    assert run.ended is not None
+    assert run.ended.course is not None
+    assert verify(rehearsal.tools()) is ExitCode.OK
+    warned = replace(run.ended, course=replace(run.ended.course, warnings=("the budgets were not set",)))
+    entries = [
+        replace(entry, body=warned) if isinstance(entry.body, Ended) else entry for entry in rehearsal.last_run().entries
+    ]
+    found = fold(entries)
+    assert found is not None
+    report = report_of(found)
+    assert report.verified
+    pages = (
+        "\n".join(report_lines(Paper(), found, report)),
+        "\n".join(markdown_lines(report, PLAIN)),
+        html_page(report, PLAIN),
+    )
+    for page in pages:
+        assert "the budgets were not set" in page
+        assert re.search(r"the five minutes after the switch[^.]", page, re.IGNORECASE)
 
 
 def test_markdown_shows_hostile_text_as_it_is() -> None:
