@@ -270,10 +270,8 @@ def test_what_was_warned_of_and_the_five_minutes_are_in_every_format() -> None:
     assert run.ended.course is not None
     assert verify(rehearsal.tools()) is ExitCode.OK
     warned = replace(run.ended, course=replace(run.ended.course, warnings=("the budgets were not set",)))
-    entries = [
-        replace(entry, body=warned) if isinstance(entry.body, Ended) else entry for entry in rehearsal.last_run().entries
-    ]
-    found = fold(entries)
+    run = rehearsal.last_run()
+    found = fold([replace(each, body=warned) if isinstance(each.body, Ended) else each for each in run.entries])
     assert found is not None
     report = report_of(found)
     assert report.verified
