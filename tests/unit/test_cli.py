@@ -486,8 +486,38 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
         f"--state: {__file__!r} is a file, not a folder",
         "name a folder, which need not exist",
     ),
+    ("status", "--state", "a/" * 3000): (
+        f"--state: '{'a/' * 30}' is no name of a folder",
+        "name a folder, which need not exist",
+    ),
+    ("deploy", "--backend-image", "a", "--state", "a/" * 3000): (
+        f"--state: '{'a/' * 30}' is no name of a folder",
+        "name a folder, which need not exist",
+    ),
+    ("deploy", "--backend-image", "a", "--validation-time", "9" * 400): (
+        f"--validation-time: {'9' * 60}... is no time to wait",
+        "write a number of seconds from 0 to 86400, a day",
+    ),
+    ("up", "--port", "backend=000000065536"): (
+        "--port backend: '000000065536' is no port",
+        "write a number from 1 to 65535, or 0 for any port that is free",
+    ),
+    ("up", "--port", f"backend={'0' * 5000}65536"): (
+        f"--port backend: '{'0' * 60}...' is no port",
+        "write a number from 1 to 65535, or 0 for any port that is free",
+    ),
     ("history", "-n", "x"): ("-n: 'x' is not a whole number", "write a number from 1 up"),
 }
+
+
+def test_a_folder_that_may_not_be_seen_is_refused(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_right(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", no_right)
+    done = line("status", "--state", "/root/x")
+    assert done.err == "error: --state: '/root/x' cannot be read: Permission denied\n  name a folder that is yours\n"
+    assert done.code == 2
 
 
 @pytest.mark.parametrize(("words", "expected"), REFUSALS.items(), ids=[" ".join(words)[:60] for words in REFUSALS])

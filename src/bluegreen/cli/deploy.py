@@ -12,7 +12,7 @@ from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_f
 from bluegreen.cli.group import Command, calls_of, session_of, write_exit_codes
 from bluegreen.cli.program import peek
 from bluegreen.cli.screen import Heard, listener
-from bluegreen.cli.session import Kind
+from bluegreen.cli.session import Kind, folder
 from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import RETRY_SECONDS, Options
@@ -66,7 +66,7 @@ def _session_ahead(ctx: click.Context, args: list[str]) -> Session:
         session,
         platform=_platform(session, args, platform),
         app=Path(app) if app is not None else session.app,
-        state=Path(state) if state is not None else session.state,
+        state=folder(state) if state is not None else session.state,
     )
 
 
