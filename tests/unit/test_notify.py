@@ -353,7 +353,10 @@ def test_an_error_about_the_addresses_repeats_nothing_of_them(text: str, capfd: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["deploy", "--notify", "json://a/b", f"slack://{CANARY}/({CANARY})"], "unexpected extra argument (slack://...)"),
+        (
+            ["deploy", "--notify", "json://a/b", f"slack://{CANARY}/({CANARY})"],
+            "unexpected extra argument (slack://...)",
+        ),
         (["rollback", "--notify", "json://a/b", f"json://{CANARY}@a", "x"], "extra arguments (json://... x)"),
         ([f"slack://{CANARY}/{CANARY}", "rollback"], "there is no command slack://..."),
         (["rollback", "--to", f"slack://{CANARY}/b"], "'slack://...'"),

@@ -54,7 +54,8 @@ class WindowSeconds(click.ParamType[float]):
         except ValueError:
             _refuse(param, f"{_quoted(value)} is not a number of seconds", "write for example 30")
         if not 0 <= seconds <= LONGEST:  # which is false of "nan", too
-            _refuse(param, f"{_cut(value)} is no time to wait", f"write a number of seconds from 0 to {LONGEST:.0f}, a day")
+            mend = f"write a number of seconds from 0 to {LONGEST:.0f}, a day"
+            _refuse(param, f"{_cut(value)} is no time to wait", mend)
         return seconds
 
 
