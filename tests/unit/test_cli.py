@@ -392,6 +392,32 @@ def test_version(line: Line) -> None:
     assert line("--version").out.startswith("bluegreen 0.")
 
 
+SAID = ("::add-mask::e", "  ::error::x", "a ##[error]b", "::", "a::b")
+HARMLESS = (": :add-mask::e", "  : :error::x", "a ## [error]b", ": :", "a::b")
+
+
+@pytest.mark.parametrize("runner", [True, False])
+def test_what_others_have_written_is_no_command_of_the_runner(
+    line: Line, monkeypatch: pytest.MonkeyPatch, *, runner: bool
+) -> None:
+    """The runner of GitHub Actions takes commands out of all that a step prints: ``::`` at a line's beginning, ``##[``
+    anywhere.
+    """
+    if runner:
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    else:
+        monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+    class Chatty(Recorded):
+        def logs(self, session: Session, *, service: str | None, slot: Slot | None, lines: int) -> Sequence[LogTail]:
+            return (LogTail(where="/x/a.log", lines=SAID),)
+
+    assert line("logs", calls=Chatty()).out.splitlines()[1:] == list(HARMLESS if runner else SAID)
+    done = line("logs", "--output", "json", calls=Chatty())
+    assert tuple(json.loads(done.out)["lines"]) == SAID
+    assert ("##[" in done.out) is not runner
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
