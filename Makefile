@@ -24,7 +24,7 @@ $(READY): requirements/dev.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## The main job on this machine, under load: good and bad releases, about 90 seconds
+demo: $(READY)  ## The main job on this machine, under load: good and bad releases, about two minutes
 	@$(BIN)/python examples/demo.py
 
 e2e: $(READY)  ## The long evidence on a real cluster, then 50 releases and 50 rollbacks under load; an hour and a half

@@ -2,7 +2,7 @@
 # Releases Alfred by blue-green, from this checkout, with Python 3.11 or newer and nothing else installed:
 #
 #   devops/scripts/blue_green_deploy.sh --backend-image alfredai/backend:v2.1.0 [--gateway-image ...] [--dry-run] ...
-#   devops/scripts/blue_green_deploy.sh rollback    # and verify, status, history, show, logs: a first word is a command
+#   devops/scripts/blue_green_deploy.sh rollback    # or verify, status, doctor, show: a first word is a command
 #
 # It is `bluegreen --platform kubernetes deploy "$@"`. This file only finds Python and becomes it, so that signals reach
 # it; launch.py beside it does the rest: on first use it fetches four small packages into the user's cache folder.

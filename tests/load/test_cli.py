@@ -35,6 +35,12 @@ def test_a_run_prints_a_page_and_ends_with_0_whatever_it_counted(capsys: pytest.
 
 
 @pytest.mark.slow
+def test_a_text_of_any_bytes_can_be_looked_for() -> None:
+    with Server() as server:
+        assert main([server.url, *FAST, "--new", "100", "--contains", "\udcff", "--fail-on-loss"]) == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("script", "code"), [([Deed.STATUS_500], 1), ([], 0)])
 def test_fail_on_loss(script: list[Deed], code: int) -> None:
     with Server(script) as server:

@@ -39,6 +39,9 @@ def kind(**changes: object) -> KindPlan:
         ({"url": "127.0.0.1:80"}, "is no URL of this kind"),
         ({"url": "http://me:secret@127.0.0.1/"}, "is no URL of this kind"),
         ({"url": "http://127.0.0.1:99999/"}, "is no URL"),
+        ({"url": "http://127.0.0.1/a b"}, "has a character that no request can hold"),
+        ({"slow_over_ms": float("nan")}, "the time that is slow must be above 0 ms"),
+        ({"slow_over_ms": -1.0}, "the time that is slow must be above 0 ms"),
     ],
 )
 def test_a_plan_out_of_bounds_is_refused_in_one_line(changes: dict[str, object], says: str) -> None:
@@ -59,6 +62,9 @@ def test_a_plan_out_of_bounds_is_refused_in_one_line(changes: dict[str, object],
         ({"timeout": 59.0, "takes": 2.0}, "may take 60 s at most"),
         ({"timeout": 0.0}, "the time limit of keepalive must be above 0 s"),
         ({"path": "api"}, "must begin with /"),
+        ({"path": "/a b"}, "the path '/a b' has a character that no request can hold"),
+        ({"path": "/\u00e4"}, "write it as %XX"),
+        ({"path": "/\udcff"}, "write it as %XX"),
     ],
 )
 def test_a_kind_out_of_bounds_is_refused_in_one_line(changes: dict[str, object], says: str) -> None:

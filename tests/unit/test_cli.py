@@ -24,7 +24,7 @@ from bluegreen.domain.stack import Slot
 from bluegreen.ports import Finding, LogTail, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bluegreen.cli.calls import Emit
     from bluegreen.cli.session import Session
@@ -98,10 +98,12 @@ class Recorded(Calls):
         options: Options,
         dry_run: bool,
         emit: Emit,
+        ended: Callable[[], None],
     ) -> ExitCode:
         named = {name: str(image) for name, image in images.items()}
         self._note(session, "deploy", images=named, options=options, dry_run=dry_run)
         emit(SUMMARY)
+        ended()
         return self.code
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
@@ -390,6 +392,32 @@ def test_version(line: Line) -> None:
     assert line("--version").out.startswith("bluegreen 0.")
 
 
+SAID = ("::add-mask::e", "  ::error::x", "a ##[error]b", "::", "a::b")
+HARMLESS = (": :add-mask::e", "  : :error::x", "a ## [error]b", ": :", "a::b")
+
+
+@pytest.mark.parametrize("runner", [True, False])
+def test_what_others_have_written_is_no_command_of_the_runner(
+    line: Line, monkeypatch: pytest.MonkeyPatch, *, runner: bool
+) -> None:
+    """The runner of GitHub Actions takes commands out of all that a step prints: ``::`` at a line's beginning, ``##[``
+    anywhere.
+    """
+    if runner:
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    else:
+        monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+    class Chatty(Recorded):
+        def logs(self, session: Session, *, service: str | None, slot: Slot | None, lines: int) -> Sequence[LogTail]:
+            return (LogTail(where="/x/a.log", lines=SAID),)
+
+    assert line("logs", calls=Chatty()).out.splitlines()[1:] == list(HARMLESS if runner else SAID)
+    done = line("logs", "--output", "json", calls=Chatty())
+    assert tuple(json.loads(done.out)["lines"]) == SAID
+    assert ("##[" in done.out) is not runner
+
+
 # --- errors -----------------------------------------------------------------------------------------------------------
 
 REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
@@ -484,8 +512,38 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
         f"--state: {__file__!r} is a file, not a folder",
         "name a folder, which need not exist",
     ),
+    ("status", "--state", "a/" * 3000): (
+        f"--state: '{'a/' * 30}' is no name of a folder",
+        "name a folder, which need not exist",
+    ),
+    ("deploy", "--backend-image", "a", "--state", "a/" * 3000): (
+        f"--state: '{'a/' * 30}' is no name of a folder",
+        "name a folder, which need not exist",
+    ),
+    ("deploy", "--backend-image", "a", "--validation-time", "9" * 400): (
+        f"--validation-time: {'9' * 60}... is no time to wait",
+        "write a number of seconds from 0 to 86400, a day",
+    ),
+    ("up", "--port", "backend=000000065536"): (
+        "--port backend: '000000065536' is no port",
+        "write a number from 1 to 65535, or 0 for any port that is free",
+    ),
+    ("up", "--port", f"backend={'0' * 5000}65536"): (
+        f"--port backend: '{'0' * 60}...' is no port",
+        "write a number from 1 to 65535, or 0 for any port that is free",
+    ),
     ("history", "-n", "x"): ("-n: 'x' is not a whole number", "write a number from 1 up"),
 }
+
+
+def test_a_folder_that_may_not_be_seen_is_refused(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_right(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", no_right)
+    done = line("status", "--state", "/root/x")
+    assert done.err == "error: --state: '/root/x' cannot be read: Permission denied\n  name a folder that is yours\n"
+    assert done.code == 2
 
 
 @pytest.mark.parametrize(("words", "expected"), REFUSALS.items(), ids=[" ".join(words)[:60] for words in REFUSALS])

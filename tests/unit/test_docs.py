@@ -67,5 +67,11 @@ def test_the_readmes_demo_ends_with_the_line_that_the_demo_prints() -> None:
     assert re.fullmatch(r"demo: requests=\d{5,} failed=0 answered_badly=[1-9]\d* rolled_back=2", shown[0])
 
 
+def test_the_readmes_demo_has_the_lines_of_each_report_beside_the_count() -> None:
+    line = r"^r-[0-9a-f]{8} in (?:blue|green): agree; report \d+, 5xx \d+; load \d+ to \d+, 5xx \d+ to \d+$"
+    switched = 4
+    assert len(re.findall(line, (ROOT / "README.md").read_text(), re.MULTILINE)) == switched
+
+
 def test_exit_codes_have_one_meaning_each() -> None:
     assert len({code.meaning for code in ExitCode}) == len(ExitCode)

@@ -113,6 +113,30 @@ def test_of_nothing_nobody_is_told() -> None:
     assert notice_of(rehearsal.events) is None
 
 
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def test_a_killed_release_that_the_same_deploy_ends_is_told() -> None:
+    """As a job that is run again does: it ends the first release, and then has nothing to do itself."""
+    rehearsal = Rehearsal()
+
+    def kill() -> None:
+        raise Killed
+
+    rehearsal.clock.at(15.0, kill)
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    rehearsal.events.clear()
+    killed = rehearsal.last_run().id
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.RELEASE, "pair: released: green serves")
+    assert found.text.splitlines()[0] == "pair to back team/back:v2, front team/front:v2"
+    assert killed in found.text
+
+
 def test_a_notice_is_bounded() -> None:
     rehearsal = Rehearsal()
     rehearsal.deploy("v2")

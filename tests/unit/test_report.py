@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import bluegreen
 from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.github import LONGEST, MOST, command
@@ -35,7 +37,7 @@ from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bluegreen.cli.calls import Emit
     from bluegreen.cli.session import Session
@@ -252,6 +254,37 @@ def test_drawing_leaves_nothing_in_python_s_imports() -> None:
     assert [hook for hook in sys.meta_path if type(hook).__module__.startswith("pygal")] == []
 
 
+def test_the_script_s_python_finds_the_charts() -> None:
+    """It is started without its own packages (devops/scripts/blue_green_deploy.sh)."""
+    sources = str(Path(bluegreen.__file__).parents[1])
+    words = f"import sys; sys.path.insert(0, {sources!r}); from bluegreen.cli.views import charts; charts.require()"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_was_warned_of_and_the_five_minutes_are_in_every_format() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    run = rehearsal.last_run()
+    assert run.ended is not None
+    assert run.ended.course is not None
+    assert verify(rehearsal.tools()) is ExitCode.OK
+    warned = replace(run.ended, course=replace(run.ended.course, warnings=("the budgets were not set",)))
+    run = rehearsal.last_run()
+    found = fold([replace(each, body=warned) if isinstance(each.body, Ended) else each for each in run.entries])
+    assert found is not None
+    report = report_of(found)
+    assert report.verified
+    pages = (
+        "\n".join(report_lines(Paper(), found, report)),
+        "\n".join(markdown_lines(report, PLAIN)),
+        html_page(report, PLAIN),
+    )
+    for page in pages:
+        assert "the budgets were not set" in page
+        assert re.search(r"the five minutes after the switch[^.]", page, re.IGNORECASE)
+
+
 def test_markdown_shows_hostile_text_as_it_is() -> None:
     lines = list(markdown_lines(report_of(evil_run()), PLAIN))
     assert all(line.isprintable() for line in lines)
@@ -305,8 +338,11 @@ class Rehearsed(Calls):
         options: Options,
         dry_run: bool,
         emit: Emit,
+        ended: Callable[[], None],
     ) -> ExitCode:
-        return release(self._tools(emit), images=images, options=options, dry_run=dry_run)
+        code = release(self._tools(emit), images=images, options=options, dry_run=dry_run)
+        ended()
+        return code
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
         return rollback(self._tools(emit), to=to, cold=cold, reason=reason)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bluegreen.appfile import load_app
+from bluegreen.cli import session
 from bluegreen.domain.errors import UsageError
 from bluegreen.wiring import common, local
 
@@ -34,6 +35,12 @@ def shop(tmp_path: Path) -> Stack:
 @pytest.mark.parametrize(("name", "service"), [("shop-api", "shop-api"), ("api", "api"), ("web", "shop-web")])
 def test_a_full_name_wins_over_a_short_one(shop: Stack, name: str, service: str) -> None:
     assert common.full_name(shop, name) == service
+
+
+@pytest.mark.parametrize("name", ["BLUEGREEN_NOTIFY", *session.SECRETS])
+def test_no_other_program_gets_a_secret_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "canary")
+    assert "canary" not in common.child_environment().values()
 
 
 def test_two_ports_of_one_service_are_refused(tmp_path: Path) -> None:

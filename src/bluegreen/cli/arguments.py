@@ -22,10 +22,14 @@ LONGEST: Seconds = 86_400.0
 LONGEST_QUOTE = 60
 
 
-def _quoted(value: object) -> str:
+def _cut(value: object) -> str:
     """As it was given, as far as it helps to recognise it."""
     text = str(value)
-    return repr(text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}...")
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
+def _quoted(value: object) -> str:
+    return repr(_cut(value))
 
 
 def _refuse(parameter: click.Parameter | None, message: str, mend: str) -> NoReturn:
@@ -50,7 +54,8 @@ class WindowSeconds(click.ParamType[float]):
         except ValueError:
             _refuse(param, f"{_quoted(value)} is not a number of seconds", "write for example 30")
         if not 0 <= seconds <= LONGEST:  # which is false of "nan", too
-            _refuse(param, f"{value} is no time to wait", f"write a number of seconds from 0 to {LONGEST:.0f}, a day")
+            mend = f"write a number of seconds from 0 to {LONGEST:.0f}, a day"
+            _refuse(param, f"{_cut(value)} is no time to wait", mend)
         return seconds
 
 
@@ -152,10 +157,11 @@ def ports_named(pairs: Iterable[tuple[str, str]]) -> dict[str, int]:
     """The ports by the names given; 0 means any that is free. Raises UsageError."""
     ports: dict[str, int] = {}
     for name, text in pairs:
-        if not (text.isascii() and text.isdigit()) or int(text[:6]) > HIGHEST_PORT:
+        digits = text.lstrip("0")[: len(str(HIGHEST_PORT)) + 1]
+        if not (text.isascii() and text.isdigit()) or int(digits or "0") > HIGHEST_PORT:
             mend = f"write a number from 1 to {HIGHEST_PORT}, or 0 for any port that is free"
             raise UsageError(f"--port {name}: {_quoted(text)} is no port", mend=mend)
         if name in ports:
             raise UsageError(f"--port names {name} twice", mend="name each service once")
-        ports[name] = int(text)
+        ports[name] = int(digits or "0")
     return ports

@@ -79,14 +79,19 @@ class Calls:
         options: Options,
         dry_run: bool,
         emit: Emit,
+        ended: Callable[[], None],
     ) -> ExitCode:
-        """Release these images, and with ``options.verify`` stay until the checklist is judged."""
+        """Release these images, and with ``options.verify`` stay until the checklist is judged.
+
+        ``ended`` is called when the release is over and its lock given back, before that wait.
+        """
         from bluegreen.domain.errors import ExitCode
         from bluegreen.pipeline.release import release
         from bluegreen.pipeline.verify import verify
 
         with _world_of_release(session, emit) as world:
             code = release(world.tools, images=images, options=options, dry_run=dry_run)
+            ended()
             if options.verify and code is ExitCode.OK and not dry_run:
                 return verify(world.tools)
             return code

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -31,6 +32,9 @@ validated there; then users are switched to it, and watched over. The other slot
 Options may stand before or after the command. Each can be set in the environment: --state is BLUEGREEN_STATE,
 --health-retries of deploy is BLUEGREEN_DEPLOY_HEALTH_RETRIES.
 """
+
+_ADDRESS: Final = re.compile(r"://\S*?(?='?\)?(?:\s|$))")
+"""What follows the scheme of a URL. One that is no option's value may be meant for ``--notify``, and a secret."""
 
 cli = Group(
     "bluegreen",
@@ -62,7 +66,7 @@ def _usage(error: click.ClickException) -> UsageError:
     path = context.command_path if context is not None else "bluegreen"
     near = getattr(error, "possibilities", None)
     mend = f"did you mean {near[0]}?" if near else f"{path} --help shows how it is used"
-    return UsageError(_without_hint(error), mend=mend)
+    return UsageError(_ADDRESS.sub("://...", _without_hint(error)), mend=mend)
 
 
 def _without_hint(error: click.ClickException) -> str:

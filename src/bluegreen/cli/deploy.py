@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_f
 from bluegreen.cli.group import Command, calls_of, session_of, write_exit_codes
 from bluegreen.cli.program import peek
 from bluegreen.cli.screen import Heard, listener
-from bluegreen.cli.session import Kind
+from bluegreen.cli.session import Kind, folder
 from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import RETRY_SECONDS, Options
@@ -65,7 +66,7 @@ def _session_ahead(ctx: click.Context, args: list[str]) -> Session:
         session,
         platform=_platform(session, args, platform),
         app=Path(app) if app is not None else session.app,
-        state=Path(state) if state is not None else session.state,
+        state=folder(state) if state is not None else session.state,
     )
 
 
@@ -179,9 +180,8 @@ def command(
     with listener(session, calls) as told:
         calls.check_contacts(session, emit=told)
         heard = Heard(told)
-        code = calls.deploy(session, images=images, options=options, dry_run=dry_run, emit=heard)
-        calls.notify(session, heard.events, listener=told)
-    return code
+        tell = partial(calls.notify, session, heard.events, listener=told)
+        return calls.deploy(session, images=images, options=options, dry_run=dry_run, emit=heard, ended=tell)
 
 
 def _example(stack: Stack) -> str:

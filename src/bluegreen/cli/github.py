@@ -68,7 +68,7 @@ class Job:
         """Write all of it. Raises nothing."""
         screen = Screen(sys.stderr)
         for line in self._lines:
-            screen.write(line)
+            screen.command(line)
         try:
             self._summarise(environment.get(SUMMARY, ""))
         except Exception as error:  # noqa: BLE001 - whatever it is, how the run ended must not change for it

@@ -2,7 +2,8 @@
 
 The rest of the program says ``bluegreen rollback``, whoever runs it. A person who runs the deployment script has no
 ``bluegreen`` on the PATH, and a person who named a namespace on the command line must name it again. So text is told
-through ``Program.said``, and every command line in it works as it stands. JSON keeps the plain name, for programs.
+through ``Program.said``, and every command line in it works as it stands. JSON keeps the plain name, for
+programs; what to do about an error is told there as it is to a person.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from bluegreen.cli.session import Format, paper_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import IO
 
     from bluegreen.cli.calls import Calls
@@ -60,9 +60,14 @@ class Screen:
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
         self._file = _file_of(stream)
         self._gone = False
+        self._for_runner = in_job(os.environ)
 
     def write(self, line: str) -> None:
         """Write one line at once. Characters that the stream cannot encode become their escapes, never an error."""
+        self.command(_no_command(line) if self._for_runner else line)
+
+    def command(self, line: str) -> None:
+        """The same of a line that may be a command for the runner of GitHub Actions."""
         if self._gone:
             return
         data = f"{line}\n".encode(self._encoding, "backslashreplace")
@@ -80,6 +85,19 @@ class Screen:
                 data = data[os.write(self._file, data) :]
             except BlockingIOError:  # whoever started us has made it so; its reader is slow
                 time.sleep(_SLOW_READER)
+
+
+def in_job(environment: Mapping[str, str]) -> bool:
+    """Whether the runner of GitHub Actions reads what is written."""
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
+def _no_command(line: str) -> str:
+    """The line as the runner takes it for text, whoever has written it: its commands begin a line with ``::``, or have
+    ``##[`` anywhere. JSON stays what it says.
+    """
+    line = line.replace("##[", "##\\u005b" if line.startswith("{") else "## [")
+    return line.replace("::", ": :", 1) if line.lstrip().startswith("::") else line
 
 
 def _file_of(stream: IO[str]) -> int | None:
@@ -180,7 +198,7 @@ def listener(session: Session, calls: Calls | None = None, *, last_words: Second
     """
     drawing = Drawing(_view(session, sys.stdout))
     try:
-        if calls is not None and os.environ.get("GITHUB_ACTIONS") == "true":
+        if calls is not None and in_job(os.environ):
             with _job(session, calls, drawing, last_words=last_words) as emit:
                 yield emit
         else:

@@ -25,6 +25,8 @@ SECRETS: Final = tuple(f"{PREFIX}_PROMETHEUS_{name}" for name in ("TOKEN", "USER
 DEFAULT_STATE = ".bluegreen"
 LONGEST_NAME: Final = 255
 """Bytes of one name in a path; no usual file system takes more."""
+LONGEST_PATH: Final = 3800
+"""Bytes of a folder's path; Linux takes 4096, and there are files in it."""
 _QUOTED: Final = 60
 WIDEST = 80
 """Lines longer than this are hard to read; a pipe, which has no width, gets this one."""
@@ -98,11 +100,21 @@ def session_from(given: Mapping[str, Any], program: Program) -> Session:
 def folder(text: str) -> Path:
     """``--state``. Raises UsageError for a file, and for no name at all, as an unset variable of a script gives it."""
     path, mend = Path(text), "name a folder, which need not exist"
-    if not text or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+    if not text or not _can_be(path):
         raise UsageError(f"--state: {text[:_QUOTED]!r} is no name of a folder", mend=mend)
-    if path.exists() and not path.is_dir():
+    try:
+        is_file = path.exists() and not path.is_dir()
+    except OSError as error:
+        why = f"--state: {str(path)!r} cannot be read: {error.strerror}"
+        raise UsageError(why, mend="name a folder that is yours") from error
+    if is_file:
         raise UsageError(f"--state: {str(path)!r} is a file, not a folder", mend=mend)
     return path
+
+
+def _can_be(path: Path) -> bool:
+    names = all(len(os.fsencode(part)) <= LONGEST_NAME for part in path.parts)
+    return names and len(os.fsencode(path)) <= LONGEST_PATH
 
 
 def paper_for(session: Session, stream: IO[str], environment: Mapping[str, str]) -> Paper:

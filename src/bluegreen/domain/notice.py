@@ -64,14 +64,14 @@ def wanted(occasion: Occasion, on: Iterable[Occasion]) -> bool:
 
 
 def notice_of(events: Iterable[Event]) -> Notice | None:
-    """The notice of a run, from all that it told; None: nothing came of it, or it has not ended."""
-    plan: Plan | None = None
+    """The notice of the last run that came to an outcome, from all that was told; None: there was none."""
+    plans: dict[str, Plan] = {}
     summary: Summary | None = None
     for event in events:
         match event:
-            case Planned():
-                plan = event.plan
-            case Summary():
+            case Planned(plan=plan):
+                plans[plan.release] = plan
+            case Summary(outcome=outcome) if outcome is not None:
                 summary = event
             case _:
                 pass
@@ -79,7 +79,7 @@ def notice_of(events: Iterable[Event]) -> Notice | None:
         return None
     occasion = _OCCASIONS.get(summary.outcome, Occasion.FAILURE)
     stack = f"{summary.stack}: " if summary.stack else ""
-    return Notice(occasion=occasion, title=f"{stack}{summary.headline}", text=_text(summary, plan))
+    return Notice(occasion=occasion, title=f"{stack}{summary.headline}", text=_text(summary, plans.get(summary.run)))
 
 
 def _text(summary: Summary, plan: Plan | None) -> str:

@@ -64,7 +64,7 @@ def make_ask(plan: KindPlan, target: Target) -> Ask:
         method, body = "POST", POST_BODY
         headers += [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     request = h11.Request(method=method, target=plan.path or target.path, headers=headers)
-    return Ask(request=request, body=body, contains=plan.contains.encode())
+    return Ask(request=request, body=body, contains=plan.contains.encode(errors="surrogateescape"))
 
 
 @dataclass(slots=True)

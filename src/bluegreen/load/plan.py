@@ -69,6 +69,7 @@ class KindPlan:
         if self.kind is Kind.WEBSOCKET:
             _refuse_unless(self.connections > 0, "websocket needs at least 1 connection")
         _refuse_unless(not self.path or self.path.startswith("/"), f"the path {self.path!r} must begin with /")
+        _refuse_unless(_plain(self.path), f"the path {self.path!r} {_NOT_PLAIN}")
 
     @classmethod
     def usual(cls, kind: Kind, *, rate: float) -> KindPlan:
@@ -128,6 +129,7 @@ class LoadPlan:
             "connections",
         )
         _refuse_unless(self.requests > 0, "no request is due in that time; give a longer duration or a higher rate")
+        _refuse_unless(self.slow_over_ms is None or self.slow_over_ms > 0, "the time that is slow must be above 0 ms")
         _split(self.url)
 
     @property
@@ -174,6 +176,7 @@ def _split(url: str) -> tuple[str, int, str]:
         port = parts.port or 80
     except ValueError as error:
         raise PlanError(f"{url!r} is no URL: {error}") from error
+    _refuse_unless(_plain(url), f"{url!r} {_NOT_PLAIN}")
     right = parts.scheme == "http" and parts.hostname and "@" not in parts.netloc
     if not right or parts.hostname is None:
         raise PlanError(f"{url!r} is no URL of this kind: http://HOST:PORT/PATH")
@@ -198,6 +201,14 @@ def _check_address(address: str, *, name: str, allow: frozenset[str]) -> None:
     _refuse_unless(
         ip.is_loopback or named, f"{name} ({address}) is not this machine; add --allow {name} if it is yours"
     )
+
+
+def _plain(text: str) -> bool:
+    """Whether the first line of a request can hold it."""
+    return all("!" <= letter <= "~" for letter in text)
+
+
+_NOT_PLAIN = "has a character that no request can hold; write it as %XX"
 
 
 def _at_most(value: float, limit: float, what: str, unit: str) -> None:

@@ -44,9 +44,28 @@ _WHY: Final = {
 }
 
 
-def available() -> bool:
-    """Whether the library is installed. It is looked for and not imported."""
-    return importlib.util.find_spec(LIBRARY) is not None
+_LOOK: Final = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({LIBRARY!r}) is None)"
+_LOOK_LIMIT: Final = 10.0
+
+
+def available(environment: Mapping[str, str]) -> bool:
+    """Whether the processes that send will find the library. It is looked for and not imported.
+
+    The deployment script runs us without its Python's own packages, and those processes have them: there, one of them
+    looks. ``environment``: as AppriseNotifier gets it.
+    """
+    if importlib.util.find_spec(LIBRARY) is not None:
+        return True
+    return bool(sys.flags.no_site) and _found_by_a_process(environment)
+
+
+def _found_by_a_process(environment: Mapping[str, str]) -> bool:
+    words = [sys.executable, "-P", "-c", _LOOK]
+    try:
+        found = subprocess.run(words, env=environment, capture_output=True, check=False, timeout=_LOOK_LIMIT)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return found.returncode == 0
 
 
 def install() -> str:

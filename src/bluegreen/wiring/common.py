@@ -25,7 +25,7 @@ DEFAULT_APP = Path("bluegreen.yaml")
 """The app file of the folder at hand. Here and not asked of ``appfile``, which costs a rollback 29 ms."""
 
 
-SECRETS = frozenset({"BLUEGREEN_NOTIFY"})
+SECRETS = frozenset({"BLUEGREEN_NOTIFY", *(f"BLUEGREEN_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))})
 """Variables of ours that no other program gets to see, besides a kubeconfig's content."""
 
 

@@ -80,7 +80,7 @@ def _filled(url: str) -> str:
 def check(given: Sequence[str], app: Path | None, *, emit: Callable[[Event], None]) -> None:
     """Say before the first write what will keep notices from being sent. Raises as ``contacts``."""
     found = contacts(given, app)
-    if found.urls and not available():
+    if found.urls and not available(child_environment()):
         text = f"nobody will be told by {_names(found.urls)}: apprise is not installed"
         emit(Warned(text=text, mend=f"install it: {install()}"))
 

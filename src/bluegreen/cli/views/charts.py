@@ -72,10 +72,24 @@ def phases_chart(phases: Sequence[PhaseTime], *, start: float) -> str:
 
 def _pygal() -> Any:  # noqa: ANN401 - it has no types
     """The library, without the hook that it puts into Python's imports: it is of a kind that Python warns of."""
-    import pygal
+    try:
+        import pygal
+    except ImportError:
+        if not sys.flags.no_site:
+            raise
+        _see_packages()
+        import pygal
 
     sys.meta_path[:] = [hook for hook in sys.meta_path if type(hook).__module__ != "pygal"]
     return pygal
+
+
+def _see_packages() -> None:
+    """Let what is installed for this Python be found: the deployment script runs us without it."""
+    import site
+
+    site.main()
+    site.addsitedir(site.getusersitepackages())
 
 
 def _middle(before: Sample, now: Sample, start: float) -> float:

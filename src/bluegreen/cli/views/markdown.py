@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bluegreen.cli.program import Program
+    from bluegreen.domain.finding import Finding
     from bluegreen.domain.report import Report
 
 _ACTIVE: Final = re.compile(r"[\\`*_{}\[\]<>#|&~@!$^]|:(?=\S)|(?<=www)\.", re.IGNORECASE)
@@ -42,11 +43,8 @@ def markdown_lines(report: Report, program: Program) -> Iterator[str]:
     yield from _table("Phases", ("phase", "began", "took", "what"), _phases(report))
     yield from _list("Checked", map(check_words, report.checks))
     yield from _list("Counted", _counted(report))
-    rows = [
-        (" ".join(filter(None, (each.rule, each.service, each.part))), str(each.outcome), each.figures)
-        for each in report.findings
-    ]
-    yield from _table("The observation window", ("rule", "outcome", "figures"), rows)
+    yield from _findings("The observation window", report.findings)
+    yield from _findings("The five minutes after the switch", report.verified)
     yield from _list("Notes", report.notes)
     yield from _list("Warnings", report.warnings)
     yield from _list("What could not be known", map(program.said, report.unknown))
@@ -88,6 +86,14 @@ def _counted(report: Report) -> Iterator[str]:
     if report.counted is not None:
         yield lost_words(report.counted)
         yield from (answered_words(each, stack=report.stack) for each in report.counted.answered)
+
+
+def _findings(title: str, findings: Iterable[Finding]) -> Iterator[str]:
+    rows = [
+        (" ".join(filter(None, (each.rule, each.service, each.part))), str(each.outcome), each.figures)
+        for each in findings
+    ]
+    return _table(title, ("rule", "outcome", "figures"), rows)
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

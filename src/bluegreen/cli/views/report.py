@@ -29,7 +29,7 @@ def report_lines(paper: Paper, run: Run, report: Report) -> list[str]:
         lines += [*paper.field("plan", plan), *plan_body(paper, run.plan)]
     lines += [*_course(paper, report), *_phases(paper, report), *_checks(paper, report.checks)]
     lines += [*_findings(paper, run), *_answers(paper, report), *checklist_lines(paper, report.checklist)]
-    return lines + _unknown(paper, report.unknown)
+    return lines + _listed(paper, "warnings", report.warnings) + _listed(paper, "not known", report.unknown)
 
 
 def _course(paper: Paper, report: Report) -> list[str]:
@@ -49,10 +49,7 @@ def _phases(paper: Paper, report: Report) -> list[str]:
 
 
 def _checks(paper: Paper, checks: Iterable[CheckMade]) -> list[str]:
-    lines: list[str] = []
-    for check in checks:
-        lines += paper.field("" if lines else "checked", check_words(check))
-    return lines
+    return _listed(paper, "checked", map(check_words, checks))
 
 
 def check_words(check: CheckMade) -> str:
@@ -66,6 +63,8 @@ def _findings(paper: Paper, run: Run) -> list[str]:
     lines: list[str] = []
     if run.judgement is not None:
         lines += judgement_lines(paper, run.judgement)
+    if run.verified is not None:
+        lines += judgement_lines(paper, run.verified.judgement, of="the five minutes after the switch")
     if run.ended is None:
         return lines
     if run.ended.why:
@@ -104,8 +103,8 @@ def answered_words(each: Answered, *, stack: str) -> str:
     return f"{name} in {each.slot}: {count(each.requests, 'answer')}{f', {statuses}' if statuses else ''}"
 
 
-def _unknown(paper: Paper, unknown: Iterable[str]) -> list[str]:
+def _listed(paper: Paper, label: str, texts: Iterable[str]) -> list[str]:
     lines: list[str] = []
-    for each in unknown:
-        lines += paper.field("" if lines else "not known", each)
+    for each in texts:
+        lines += paper.field("" if lines else label, each)
     return lines
