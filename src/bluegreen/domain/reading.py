@@ -237,7 +237,7 @@ def grown(old: PodCounters | None, new: PodCounters) -> Growth:
     """
     if old is None:
         return Growth(counters=new)
-    restarted = _fell(dict(old.answers), dict(new.answers))
+    restarted = _began_again(old, new)
     before = () if restarted else old.answers
     parts = () if restarted else old.parts
     earlier = {part.name: part.answers for part in parts}
@@ -249,19 +249,28 @@ def grown(old: PodCounters | None, new: PodCounters) -> Growth:
                 Part(name=part.name, answers=_difference(earlier.get(part.name, ()), part.answers))
                 for part in new.parts
             ),
-            latency=_latency_growth(old.latency, new.latency),
+            latency=_latency_growth(None if restarted else old.latency, new.latency),
         ),
         restarted=restarted,
         gone=tuple(f"its count of answers {status}" for status in _missing(before, new.answers)),
     )
 
 
-def _fell(before: dict[int, int], now: dict[int, int]) -> bool:
+def _began_again(old: PodCounters, new: PodCounters) -> bool:
     """A counter fell, or none of those that had counted is there beside others: with labels, a reset looks so, too."""
+    before, now = dict(old.answers), dict(new.answers)
     counted = {status for status, count in before.items() if count}
-    return any(now.get(status, count) < count for status, count in before.items()) or (
-        bool(counted) and bool(now) and counted.isdisjoint(now)
+    parts = {part.name: dict(part.answers) for part in new.parts}
+    return (
+        _fell(before, now)
+        or any(_fell(dict(part.answers), parts.get(part.name, {})) for part in old.parts)
+        or (old.latency is not None and new.latency is not None and new.latency.count < old.latency.count)
+        or (bool(counted) and bool(now) and counted.isdisjoint(now))
     )
+
+
+def _fell(before: dict[int, int], now: dict[int, int]) -> bool:
+    return any(now.get(status, count) < count for status, count in before.items())
 
 
 def _missing(before: Answers, now: Answers) -> tuple[int, ...]:
@@ -281,7 +290,7 @@ def _delta(before: int, now: int) -> int:
 
 
 def _latency_growth(old: Histogram | None, new: Histogram | None) -> Histogram | None:
-    if old is None or new is None or new.count < old.count or old.edges != new.edges:
+    if old is None or new is None or old.edges != new.edges:
         return new
     buckets = ((edge, now - then) for (edge, now), (_, then) in zip(new.buckets, old.buckets, strict=True))
     return replace(new, buckets=tuple(buckets))
