@@ -114,7 +114,7 @@ def _crashes(window: Window) -> list[Finding]:
     return [
         _failed(CRASH, f"{pod.service}: pod {name} {_how_it_ended(later.get(name))}", service=pod.service)
         for name, pod in earlier.items()
-        if _has_crashed(pod, later.get(name))
+        if pod.ready and _has_crashed(pod, later.get(name))
     ]
 
 
