@@ -14,7 +14,7 @@ from bluegreen.domain.stack import Instant, Slot, after
 from bluegreen.domain.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bluegreen.domain.stack import Seconds, Stack
 
@@ -330,16 +330,27 @@ def risen(
     the ``reads`` of its metrics since. One that was ready with a count of nothing does not count them: a pod is ready
     because a probe was answered.
     """
-    earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
-    pairs = [(earlier[counters.pod], counters) for counters in now.pods if counters.pod in earlier]
     return sum(
-        _beyond(old, new, probed=_probed(stack, old, _elapsed(old, before, new, now), reads=reads))
-        for old, new in pairs
+        max(0, _growth(old, new) - _probed(stack, old, _elapsed(old, before, new, now), reads=reads))
+        for old, new in _pairs(before, now, slot=slot, service=service)
     )
 
 
-def _beyond(old: PodCounters, new: PodCounters, *, probed: int) -> int:
-    return max(0, total(grown(old, new).counters.answers) - probed)
+def counted_since(before: Reading, now: Reading, *, slot: Slot, service: str) -> int:
+    """All requests that the service's own pods have counted since ``before``, whoever made them."""
+    return sum(_growth(old, new) for old, new in _pairs(before, now, slot=slot, service=service))
+
+
+def _pairs(
+    before: Reading, now: Reading, *, slot: Slot, service: str | None
+) -> Iterator[tuple[PodCounters, PodCounters]]:
+    """The pods of which both readings know something."""
+    earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
+    return ((earlier[counters.pod], counters) for counters in now.pods if counters.pod in earlier)
+
+
+def _growth(old: PodCounters, new: PodCounters) -> int:
+    return total(grown(old, new).counters.answers)
 
 
 def _elapsed(earlier: PodCounters, before: Reading, later: PodCounters, now: Reading) -> Seconds:
