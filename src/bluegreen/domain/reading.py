@@ -327,7 +327,7 @@ def risen(
     """Requests that the slot's own pods have counted since ``before``, beyond what their probes can account for.
 
     Whether an app counts its probes is its own affair, so each pod is allowed all that its probes can have asked, and
-    the ``reads`` of its metrics since. One that was ready with a count of nothing does not count them: a pod is ready
+    the ``reads`` of its metrics since. One that was ready with a count of nothing does not count probes: a pod is ready
     because a probe was answered.
     """
     return sum(
@@ -363,7 +363,7 @@ def _elapsed(earlier: PodCounters, before: Reading, later: PodCounters, now: Rea
 def _probed(stack: Stack, counters: PodCounters, elapsed: Seconds, *, reads: int) -> int:
     """How many requests of the pod's probes, and of our own reads, it can have counted in that time."""
     if not any(count for _, count in counters.answers):
-        return 0
+        return reads
     probes = stack.service(counters.service).probes
     if probes is None:
         return _MORE_THAN_ANY

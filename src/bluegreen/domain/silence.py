@@ -54,7 +54,7 @@ def silent(window: Window) -> list[Finding]:
     return [
         _finding(window, quiet, Outcome.FAIL, "since the switch")
         for quiet in _since_the_switch(window)
-        if quiet.service not in _called(window)
+        if window.stack is None or quiet.service not in window.stack.needed
     ]
 
 
@@ -85,12 +85,6 @@ def _at_the_end(window: Window) -> list[_Quiet]:
         _quiet(window, name, late, seconds=seconds, ours=window.ours_since_late(name)) for name in _services(window)
     ]
     return [quiet for quiet in found if quiet is not None]
-
-
-def _called(window: Window) -> frozenset[str]:
-    """The services that another one of the stack needs."""
-    services = window.stack.services if window.stack is not None else ()
-    return frozenset(need.service for service in services for need in service.needs)
 
 
 def _counted_until(reading: Reading) -> Instant:

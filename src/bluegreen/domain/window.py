@@ -30,16 +30,22 @@ class Synthetic:
     failed: int = 0
     good: tuple[tuple[str, int], ...] = ()
     """``(service, count)``: good answers, which the service has counted among its users'."""
+    sent: tuple[tuple[str, int], ...] = ()
+    """``(service, count)``: all of them, whatever came of them."""
     by_entry: bool = False
     """At least one was answered well at the address that users call."""
     wrong: str = ""
     """What was wrong with the last one that failed."""
     unmade: str = ""
-    """Why the last one that could not be made was not."""
+    """Which services could not be asked the last time, and why; empty: none."""
 
     def good_of(self, service: str | None) -> int:
         """Good answers of one service, or of all."""
         return sum(count for name, count in self.good if service in {None, name})
+
+    def sent_to(self, service: str) -> int:
+        """All of one service."""
+        return dict(self.sent).get(service, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

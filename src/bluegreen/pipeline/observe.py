@@ -72,7 +72,8 @@ def _words(judgement: Judgement) -> str:
 
 def _witnessed(tools: Tools, plan: Plan, switched: Switched, watch: _Watch) -> bool:
     """Whether users who came only in the window were counted by the new slot; then it is said who saw them."""
-    how = counted_by(tools, plan.target, start=switched.before, now=watch.course.total, reads=watch.reads)
+    start, now, before = switched.before, watch.course.total, watch.reads - 1
+    how = counted_by(tools, plan.target, start=start, now=now, reads=before, made=watch.made)
     if how:
         tools.record_if_possible(plan.release, Confirmed(slot=plan.target, how=how, mark=switched.mark))
         tools.emit(Proved(slot=plan.target, how=how))
@@ -96,7 +97,7 @@ class _Watch:
         self.read = switched.before
         """The last reading as it came, of both slots."""
         self.course: Course = begin(switched.before)
-        self.reads = 0
+        self.reads = switched.reads
 
     def until(self, end: Instant) -> tuple[Judgement, Window]:
         """Look every LOOK_EVERY and at each change, until a hard trigger or the end; with what was judged last.
@@ -133,15 +134,15 @@ class _Watch:
             live = self._live(until=until)
             if self._asker is not None:
                 self._asker.ask()
+            self.reads += 1
             reading = tools.metrics.read(live, until=tools.limit(READ_LIMIT))
         except (PlatformError, DeadlineExceeded) as error:
             tools.emit(Warned(text=f"the platform cannot be seen: {error}"))
             tools.clock.wait(until=until)
             return None
-        self.reads += 1
         self.read = reading
         self.course = follow(self.course, reading)
-        self._looks.append((self.course.total, self._made))
+        self._looks.append((self.course.total, self.made))
         return self._window(live)
 
     def _live(self, *, until: Instant) -> Snapshot:
@@ -166,7 +167,8 @@ class _Watch:
         return live
 
     @property
-    def _made(self) -> Synthetic | None:
+    def made(self) -> Synthetic | None:
+        """What came of our own requests; None: nobody asked for them."""
         return self._asker.made if self._asker is not None else None
 
     def _window(self, live: Snapshot) -> Window:
@@ -186,7 +188,7 @@ class _Watch:
             restarted=self.course.restarted,
             old=self._switched.old,
             stack=self._tools.stack,
-            synthetic=self._made,
+            synthetic=self.made,
         )
 
     def _tell(self, window: Window, *, end: Instant) -> None:
