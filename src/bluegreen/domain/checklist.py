@@ -166,16 +166,19 @@ def _merged(tallied: Tallied) -> Iterator[Answered]:
 
 
 def _standby(run: Run, plan: Plan) -> Found:
-    if run.retired:
+    standing = _standing(run)
+    if run.retired and not _is_ready(standing):
         return State.MET, f"given up as asked: {plan.active} was ended (--scale-down-old)"
     if run.ended is not None and not run.ended.outcome.in_effect:
         return State.MET, f"users went back to {plan.active}"
-    standing = _standing(run)
     if standing is None:
         return State.UNKNOWABLE, f"nobody has looked at {plan.active} at the end"
     counts = ", ".join(f"{_short(plan, each.service)} {each.ready}/{each.replicas}" for each in standing)
-    ready = standing and all(each.ready for each in standing)
-    return State.MET if ready else State.NOT_MET, f"{plan.active}: {counts} ready"
+    return State.MET if _is_ready(standing) else State.NOT_MET, f"{plan.active}: {counts} ready"
+
+
+def _is_ready(standing: tuple[Standing, ...] | None) -> bool:
+    return bool(standing) and all(each.ready for each in standing or ())
 
 
 def _standing(run: Run) -> tuple[Standing, ...] | None:
