@@ -246,6 +246,22 @@ def test_the_transition(counted: Tallied | None, state: State, words: str) -> No
     assert (found.state, words in found.figures) == (state, True), found
 
 
+@pytest.mark.parametrize(
+    ("outcome", "state", "errors", "standby"),
+    [
+        (Outcome.ROLLED_BACK, State.MET, "users left green before", "users went back to blue"),
+        (Outcome.INTERRUPTED, State.MET, "users left green before", "users went back to blue"),
+        (Outcome.HELD, State.UNKNOWABLE, "where users were at its end is not known", "where users were at its end"),
+        (Outcome.YIELDED, State.UNKNOWABLE, "where users were at its end is not known", "where users were at its end"),
+    ],
+)
+def test_a_release_that_is_not_in_effect(outcome: Outcome, state: State, errors: str, standby: str) -> None:
+    found = items(ended=Ended(outcome=outcome))
+    assert (found[ERRORS].state, found[STANDBY].state) == (State.UNKNOWABLE, state)
+    assert found[ERRORS].figures.startswith(errors)
+    assert found[STANDBY].figures.startswith(standby)
+
+
 def test_a_run_that_moved_nobody_has_no_checklist() -> None:
     run = fold([Entry(run="r-1", at=1.0, body=Began(plan=plan(), who="ann")), Entry(run="r-1", at=2.0, body=RELEASED)])
     assert run is not None
