@@ -10,6 +10,7 @@ import pytest
 
 from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.plan import Options
+from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot
 from bluegreen.testing import Behaviour, Rehearsal
 
@@ -111,3 +112,27 @@ def test_a_bad_release_that_was_killed_is_rolled_back_by_the_next_deploy(call: i
         return
     assert code is ExitCode.ROLLED_BACK
     assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_a_witness_that_was_found_before_the_kill_stands_with_the_judgement() -> None:
+    """Users are gone by the time the next command looks, and their address cannot be asked from there."""
+    rehearsal = Rehearsal(rate=0.0)
+    rehearsal.clock.at(rehearsal.clock.now() + 20.0, lambda: rehearsal.platform.users("pair-front", requests=1000))
+
+    def kill(name: str) -> None:
+        if name == "end":
+            raise Killed
+
+    rehearsal.platform.on_call = kill
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2", options=Options(require_proof=True, scale_down_old=True))
+    rehearsal.platform.on_call = lambda _name: None
+    rehearsal.platform.entry_answers = False
+    rehearsal.die()
+
+    rehearsal.deploy("v2")
+    run = rehearsal.tools().run("r-1")
+    assert run is not None
+    assert run.outcome is Outcome.RELEASED
+    assert run.confirmed is not None
+    assert run.confirmed.how == "green answers at the address that users call"

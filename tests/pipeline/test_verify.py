@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bluegreen.domain.checklist import State, checklist
-from bluegreen.domain.errors import ExitCode, Interrupted, NotKnown, UsageError
+from bluegreen.domain.errors import ExitCode, Interrupted, NotKnown, PlatformError, UsageError
 from bluegreen.domain.events import Checklist, Summary, Waiting
 from bluegreen.domain.finding import Outcome
 from bluegreen.domain.plan import Options
@@ -165,6 +165,16 @@ def test_a_slot_that_was_ended_as_asked_is_no_fault() -> None:
     rehearsal = released(options=Options(validation_time=10.0, scale_down_old=True))
     assert verify(rehearsal.tools()) is ExitCode.OK
     assert "given up as asked" in items(rehearsal)[4].figures
+
+
+def test_a_slot_that_could_not_be_ended_is_not_called_ended() -> None:
+    def fail() -> None:
+        raise PlatformError("connection refused")
+
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="end", action=fail))
+    rehearsal.deploy("v2", options=Options(validation_time=10.0, scale_down_old=True))
+    assert (items(rehearsal)[4].state, items(rehearsal)[4].figures) == (State.MET, "blue: back 2/2, front 2/2 ready")
 
 
 def test_a_wait_that_is_stopped_judges_nothing() -> None:

@@ -10,7 +10,7 @@ from bluegreen.domain.errors import ExitCode, PlatformError
 from bluegreen.domain.events import Proved, Summary, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
-from bluegreen.domain.stack import HttpCheck, Slot
+from bluegreen.domain.stack import HttpCheck, Probe, Probes, Slot
 from bluegreen.domain.values import replace
 from bluegreen.testing import Behaviour, Fault, Rehearsal, example_stack
 
@@ -154,7 +154,58 @@ def test_users_who_come_only_in_the_window_prove_that_it_serves() -> None:
     assert summary(rehearsal).outcome is Outcome.RELEASED
 
 
+def proofs(rehearsal: Rehearsal) -> list[str]:
+    return [event.how for event in rehearsal.events if isinstance(event, Proved)]
+
+
+def test_our_own_reads_of_the_metrics_are_no_users_at_its_end_either() -> None:
+    """Probes so rare that what they may have asked does not hide the reads."""
+    rare = Probe(path="/ready", period=300.0)
+    back, front = example_stack().services
+    stack = replace(
+        example_stack(), services=(back, replace(front, probes=Probes(startup=rare, readiness=rare, liveness=rare)))
+    )
+    rehearsal = Rehearsal(stack, rate=0.0)
+    rehearsal.platform.plane_counts = rehearsal.platform.entry_answers = False
+    rehearsal.platform.reads_are_requests = True
+    rehearsal.deploy("v2")
+    assert proofs(rehearsal) == [""]
+
+
 # Synthetic traffic.
+
+
+def test_our_own_requests_are_no_proof_that_users_arrive() -> None:
+    rehearsal = Rehearsal(replace(example_stack(), checks=(CHECK, replace(CHECK, name="again"))), rate=0.0)
+    rehearsal.platform.plane_counts = rehearsal.platform.entry_answers = False
+    options = replace(OURS, validation_time=60.0)
+    rehearsal.deploy("v2", options=options)
+    assert proofs(rehearsal) == [""]
+    assert "no witness saw a user's request answered by the new slot" in rehearsal.last_run().ended.why  # type: ignore[union-attr]
+
+    rehearsal.clock.at(rehearsal.clock.now() + 20.0, lambda: rehearsal.platform.users("pair-front", requests=1000))
+    rehearsal.deploy("v3", options=options)
+    assert proofs(rehearsal)[2].startswith("the pods of blue have counted ")
+
+
+def test_each_service_is_asked_where_it_can_be() -> None:
+    """The one behind has no address that users call: it is asked at its slot's own, whoever answered before it."""
+    stack = replace(example_stack(), checks=(CHECK, replace(CHECK, name="behind", service="pair-back")))
+    rehearsal = Rehearsal(stack)
+    rehearsal.platform.no_entry = {"pair-back"}
+    rehearsal.deploy("v2", options=OURS)
+    found = judged(rehearsal).findings[-1]
+    assert (found.rule, found.of) == ("synthetic traffic", 15 + 14)
+    assert found.figures == "0 of 29 of our own requests went wrong"
+
+
+def test_a_service_that_could_not_be_asked_is_named() -> None:
+    stack = replace(example_stack(), checks=(CHECK, replace(CHECK, name="behind", service="pair-back")))
+    rehearsal = Rehearsal(stack)
+    rehearsal.platform.no_entry = rehearsal.platform.no_preview = {"pair-back"}
+    rehearsal.deploy("v2", options=OURS)
+    found = judged(rehearsal).findings[-1]
+    assert found.figures.startswith("0 of 15 of our own requests went wrong; not asked at the end: pair-back: ")
 
 
 def test_an_error_page_that_comes_with_the_users_is_seen_by_our_own_requests() -> None:
@@ -176,7 +227,7 @@ def test_our_own_requests_are_counted_apart() -> None:
 def test_without_users_our_own_requests_prove_no_share() -> None:
     rehearsal = run(Behaviour(), OURS, rate=0.0)
     assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
-    assert "no requests were counted" in judged(rehearsal).findings[0].figures
+    assert judged(rehearsal).findings[0].of == 1  # the one that looked for a witness
 
 
 def test_an_address_that_cannot_be_reached_is_said_before_anything_is_written() -> None:

@@ -563,6 +563,12 @@ REFUSALS = {
                 "'(a' is no regular expression: missing ), unterminated subpattern at position 0",
                 "write it in single quotes",
             ),
+            "a regular expression beyond all bounds": (
+                "    service: shop-api\n    path: /\n    matches: 'a{99999999999999999999}'\n",
+                11,
+                "'a{99999999999999999999}' is no regular expression: the repetition number is too large",
+                "write it in single quotes",
+            ),
             "a truth of YAML 1.1": (
                 "    service: shop-api\n    path: /\n    json:\n      - path: ok\n        equals: yes\n",
                 13,

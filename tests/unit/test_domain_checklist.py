@@ -114,6 +114,7 @@ def test_a_good_release_has_five_items_and_one_is_open() -> None:
     assert found[ERRORS].figures == "so far 0 of 700 answers of gateway were 5xx in 31 s; judged by bluegreen verify"
 
 
+GONE = (Standing(service="alfred-gateway", ready=0, replicas=2),)
 VERIFIED_GOOD = Verified(judgement=judgement(ERROR_SHARE), tallied=tallied((200, 9000)))
 GAP = Finding(rule=METRICS, outcome=Judged_as.INCONCLUSIVE, figures="g1: refused")
 
@@ -202,48 +203,6 @@ GAP = Finding(rule=METRICS, outcome=Judged_as.INCONCLUSIVE, figures="g1: refused
             id="latency: bad",
         ),
         pytest.param(
-            {"judged": Judged(judgement=judgement(), tallied=tallied((200, 90), (503, 1)))},
-            TRANSITION,
-            State.NOT_MET,
-            "gateway: 1 of 91",
-            id="transition: one 503",
-        ),
-        pytest.param(
-            {"judged": Judged(judgement=judgement(), tallied=tallied((200, 90), (502, 1), slot=BLUE))},
-            TRANSITION,
-            State.NOT_MET,
-            "gateway: 1 of 91",
-            id="transition: one 502 of the old slot",
-        ),
-        pytest.param(
-            {"judged": Judged(judgement=judgement(), tallied=tallied((200, 90), (500, 3)))},
-            TRANSITION,
-            State.MET,
-            "gateway: 0 of 93",
-            id="transition: other errors are another item's",
-        ),
-        pytest.param(
-            {"judged": Judged(judgement=judgement(), tallied=tallied((200, 90), gaps=("g1: refused",)))},
-            TRANSITION,
-            State.UNKNOWABLE,
-            "g1: refused",
-            id="transition: a gap",
-        ),
-        pytest.param(
-            {"judged": Judged(judgement=judgement(), tallied=tallied())},
-            TRANSITION,
-            State.UNKNOWABLE,
-            "no answer was counted with its status",
-            id="transition: metrics without the status",
-        ),
-        pytest.param(
-            {"judged": Judged(judgement=judgement())},
-            TRANSITION,
-            State.UNKNOWABLE,
-            "was not counted",
-            id="transition: old",
-        ),
-        pytest.param(
             {"ended": Ended(outcome=Outcome.RELEASED)},
             STANDBY,
             State.UNKNOWABLE,
@@ -251,18 +210,14 @@ GAP = Finding(rule=METRICS, outcome=Judged_as.INCONCLUSIVE, figures="g1: refused
             id="standby: unseen",
         ),
         pytest.param(
-            {
-                "ended": Ended(
-                    outcome=Outcome.RELEASED, standing=(Standing(service="alfred-gateway", ready=0, replicas=2),)
-                )
-            },
+            {"ended": Ended(outcome=Outcome.RELEASED, standing=GONE)},
             STANDBY,
             State.NOT_MET,
             "blue: gateway 0/2 ready",
             id="standby: gone",
         ),
         pytest.param(
-            {"more": (Retiring(slot=BLUE, moves=()),)},
+            {"more": (Retiring(slot=BLUE, moves=()),), "ended": Ended(outcome=Outcome.RELEASED, standing=GONE)},
             STANDBY,
             State.MET,
             "given up as asked",
@@ -273,6 +228,38 @@ GAP = Finding(rule=METRICS, outcome=Judged_as.INCONCLUSIVE, figures="g1: refused
 def test_items(given: dict[str, Any], item: int, state: State, words: str) -> None:
     found = items(**given)[item]
     assert (found.state, words in found.figures) == (state, True), found
+
+
+@pytest.mark.parametrize(
+    ("counted", "state", "words"),
+    [
+        pytest.param(tallied((200, 90), (503, 1)), State.NOT_MET, "gateway: 1 of 91", id="one 503"),
+        pytest.param(tallied((200, 90), (502, 1), slot=BLUE), State.NOT_MET, "gateway: 1 of 91", id="of the old slot"),
+        pytest.param(tallied((200, 90), (500, 3)), State.MET, "gateway: 0 of 93", id="other errors: another item's"),
+        pytest.param(tallied((200, 90), gaps=("g1: refused",)), State.UNKNOWABLE, "g1: refused", id="a gap"),
+        pytest.param(tallied(), State.UNKNOWABLE, "no answer was counted with its status", id="without the status"),
+        pytest.param(None, State.UNKNOWABLE, "was not counted", id="an older version's journal"),
+    ],
+)
+def test_the_transition(counted: Tallied | None, state: State, words: str) -> None:
+    found = items(judged=Judged(judgement=judgement(), tallied=counted))[TRANSITION]
+    assert (found.state, words in found.figures) == (state, True), found
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "errors", "standby"),
+    [
+        (Outcome.ROLLED_BACK, State.MET, "users left green before", "users went back to blue"),
+        (Outcome.INTERRUPTED, State.MET, "users left green before", "users went back to blue"),
+        (Outcome.HELD, State.UNKNOWABLE, "where users were at its end is not known", "where users were at its end"),
+        (Outcome.YIELDED, State.UNKNOWABLE, "where users were at its end is not known", "where users were at its end"),
+    ],
+)
+def test_a_release_that_is_not_in_effect(outcome: Outcome, state: State, errors: str, standby: str) -> None:
+    found = items(ended=Ended(outcome=outcome))
+    assert (found[ERRORS].state, found[STANDBY].state) == (State.UNKNOWABLE, state)
+    assert found[ERRORS].figures.startswith(errors)
+    assert found[STANDBY].figures.startswith(standby)
 
 
 def test_a_run_that_moved_nobody_has_no_checklist() -> None:

@@ -10,6 +10,7 @@ from tests.unit.domain_kit import BLUE, GREEN
 from bluegreen.domain.course import Course, begin, follow
 from bluegreen.domain.reading import Arrivals, Gap, Histogram, Part, PodCounters, Reading, Timing, arrived, tally
 from bluegreen.domain.stack import Instant
+from bluegreen.domain.values import replace
 
 INF = float("inf")
 Answered = dict[int, int]
@@ -100,3 +101,30 @@ def test_a_data_plane_that_was_started_again() -> None:
     course = gone_through(look(sent=5), look(sent=900), look(sent=20), look(sent=None), look(sent=30))
     assert arrived(look(sent=5), course.total, slot=GREEN) == 895 + 30
     assert arrived(look(sent=5), course.total, slot=BLUE) is None
+
+
+def test_one_counter_that_fell_is_enough() -> None:
+    """The others have grown beyond what they were: all of that is of the new process."""
+    histogram = counted({200: 90}, slow=40).latency
+    grew = counted({200: 100, 500: 1}, slow=10)
+    before = replace(counted({200: 30, 500: 2}), latency=histogram)
+    found = tally(look(before), gone_through(look(before), look(grew)).total, slot=GREEN, limit_ms=150.0)
+    assert (found.requests, found.timed, found.slow) == (101, 101, 10)
+
+
+SINCE_THE_START = replace(counted({200: 93}, slow=0), answers=((200, 90), (500, 23)))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "restarted", "errors"),
+    [
+        (counted({200: 30, 500: 2}, slow=0), SINCE_THE_START, False, 21),
+        (counted({200: 80, 500: 20}, slow=0), SINCE_THE_START, True, 23),  # its times were counted a hundred times
+        (counted({200: 30, 500: 2}, posts={500: 2}), counted({200: 90, 500: 3}, posts={500: 1}), True, 3),
+    ],
+    ids=["none fell", "times fell", "a part fell"],
+)
+def test_times_and_parts_tell_as_well(before: PodCounters, after: PodCounters, restarted: object, errors: int) -> None:
+    course = gone_through(look(before), look(after))
+    assert bool(course.restarted) is restarted
+    assert tally(look(before), course.total, slot=GREEN, limit_ms=150.0).errors == errors

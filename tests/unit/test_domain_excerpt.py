@@ -61,6 +61,11 @@ def test_of_too_much_the_last_is_kept() -> None:
         f"Cookie: session={CANARY}; other=2",
         f"set-cookie: sid={CANARY}; Path=/",
         f"connecting to postgres://ann:{CANARY}@db:5432/shop",
+        f"connecting to postgres://ann:p@{CANARY}@db:5432/shop",
+        f"DB_PASS={CANARY}",
+        f"pwd: {CANARY}",
+        rf'{{"message": "got {{\"password\": \"{CANARY} with blanks\", \"user\": \"ann\"}}"}}',
+        rf'{{"headers": "{{\"authorization\": \"Bearer {CANARY}\"}}"}}',
         f"ghp_{CANARY.replace('-', '')}abcdefgh",
         f"key sk-{CANARY}-abcdefghij",
         f"user {JWT} came",
@@ -84,6 +89,7 @@ def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
         "https://example.org:8443/path",
         "password authentication failed for user ann",
         "bearer of bad news",
+        "bypass=1, compass: north",
     ],
 )
 def test_what_does_not_look_like_one_is_left(line: str) -> None:
@@ -99,5 +105,7 @@ def test_no_line_takes_long() -> None:
         "://a:" * 9000,
         '"' * 40_000,
         'token="' + "\\" * 40_000,
+        'token=\\"' + "\\" * 40_000,
+        "://a:" + "b@" * 9000,
     ):
         shown(line)

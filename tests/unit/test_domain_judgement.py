@@ -332,6 +332,12 @@ def test_pods_that_do_not(live: Snapshot) -> None:
     assert hard_triggers(window(live=live)) == ()
 
 
+def test_a_pod_that_was_not_ready_at_the_switch_can_be_as_it_was() -> None:
+    starting = front(other(state=Waiting(reason="ContainerCreating"), ready=False), None)
+    found = replace(window(live=pair(replace=(starting,))), at_switch=pair(replace=(starting,)))
+    assert hard_triggers(found) == ()
+
+
 def test_a_workload_that_was_scaled_to_nothing_lost_its_pods() -> None:
     found = hard_triggers(window(live=pair(replace=(workload(service="pair-front", replicas=0, revision="r-g"),))))
     assert [finding.rule for finding in found] == ["crash", "crash"]

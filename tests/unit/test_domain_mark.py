@@ -158,8 +158,17 @@ def test_entries_of_older_versions_still_decode(old: str) -> None:
 
 
 def judged(
-    *, ok: int, bad: int = 0, slow: int = 0, after: float = 300.0, window: int | None = None, gap: str = ""
+    *,
+    ok: int,
+    bad: int = 0,
+    slow: int = 0,
+    after: float = 300.0,
+    window: int | None = None,
+    long: float = 30.0,
+    ours: int = 0,
+    gap: str = "",
 ) -> Outcome:
+    """``window``: so many requests in the observation window, of ``long`` seconds, ``ours`` of them our own."""
     answered = Answered(
         service="web", slot=GREEN, answers=((200, ok), (500, bad)), timed=ok + bad, slow=slow, timing=Timing.OVERHEAD
     )
@@ -167,8 +176,9 @@ def judged(
     earlier = (
         Tallied(
             since=100.0,
-            until=131.0,
+            until=101.0 + long,
             answered=(Answered(service="web", slot=GREEN, answers=((200, window),), timed=window),),
+            synthetic=ours,
         )
         if window is not None
         else None
@@ -191,6 +201,12 @@ def judged(
         ({"ok": 100_000, "after": 3600.0}, Outcome.INCONCLUSIVE),
         ({"ok": 50_000, "bad": 50_000, "after": 3600.0, "window": 459}, Outcome.INCONCLUSIVE),
         ({"ok": 459, "after": 314.0}, Outcome.PASS),
+        # a window that was itself longer than the five minutes: its requests are not all of theirs
+        ({"ok": 100_000, "after": 3600.0, "window": 2000, "long": 600.0}, Outcome.INCONCLUSIVE),
+        # our own good requests prove nothing of users'
+        ({"ok": 459, "window": 100, "ours": 1}, Outcome.INCONCLUSIVE),
+        ({"ok": 474, "window": 100, "ours": 15}, Outcome.PASS),
+        ({"ok": 100_000, "after": 3600.0, "window": 459, "ours": 1}, Outcome.INCONCLUSIVE),
     ],
     ids=str,
 )

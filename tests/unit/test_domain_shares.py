@@ -155,6 +155,13 @@ def test_our_own_requests_are_taken_out_of_users() -> None:
     assert judge(window(Did(good=464), parts=False)).outcome is PASS
 
 
+def test_our_own_requests_may_be_more_than_were_counted() -> None:
+    """They ask readiness paths where the app file has no check, and many services leave those out of their counts."""
+    few = window(Did(good=10, posts=9, bad_posts=1), synthetic=ours(good=15))
+    post = of_part(judge(few).findings, "POST")
+    assert (post.bad, post.of, post.outcome) == (1, 10, INCONCLUSIVE)
+
+
 def test_our_own_requests_to_another_service_prove_nothing_good_behind_it() -> None:
     found = judge(window(Did(good=464), synthetic=ours(good=10, service="pair-back"), parts=False))
     assert (found.findings[0].of, found.findings[0].outcome) == (464, INCONCLUSIVE)

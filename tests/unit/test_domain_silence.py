@@ -95,3 +95,17 @@ def test_users_who_came_and_stopped_leave_it_open() -> None:
     assert [finding.rule for finding in found.findings if finding.outcome is Outcome.INCONCLUSIVE] == ["silence"]
     assert "pair-front: 0 requests in the last 10 s of the window" in found.reasons[0]
     assert judge(window(Did(good=3000), old=BUSY, late=Did(good=2000))).outcome is Outcome.PASS
+
+
+def test_of_our_own_requests_only_those_of_the_same_time_are_no_users() -> None:
+    """Five checks a round: 75 in the window, 25 of them in its last 10 s, in which users came as before."""
+    made, earlier = (Synthetic(asked=count, good=(("pair-front", count),), by_entry=True) for count in (75, 50))
+    steady = window(Did(good=375), old=Did(good=300), late=Did(good=250), synthetic=made)
+    steady = replace(steady, late_synthetic=earlier)
+    assert [finding for finding in judge(steady).findings if finding.rule == "silence"] == []
+
+
+@pytest.mark.parametrize(("new", "silent"), [(0, True), (6, False)])
+def test_probes_that_are_not_counted_do_not_make_users_silent(new: int, silent: object) -> None:
+    """2.3 requests a second before. Six now are all that the pod's probes may be, and may be users as well."""
+    assert rules(new=Did(good=new), old=Did(good=70), seconds=10.0) == (["silence"] if silent else [])

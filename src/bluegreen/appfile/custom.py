@@ -102,7 +102,7 @@ def _status(one: int | str) -> int:
 def _pattern(text: str, index: int, places: Places) -> str:
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         message = f"{text!r} is no regular expression: {error}"
         raise places.error(message, "checks", index, "matches", mend="write it in single quotes") from error
     return text

@@ -90,6 +90,10 @@ def _errors(run: Run, plan: Plan) -> Found:
     return State.NOT_YET, f"{so_far}judged by bluegreen verify"
 
 
+_LOST_SIGHT: Found = (State.UNKNOWABLE, "where users were at its end is not known")
+"""Of a release that was held, or gave way to another run or a person."""
+
+
 def _left_early(run: Run, plan: Plan) -> Found:
     """Users did not stay for five minutes; what was found until then may be enough."""
     judgement = run.judgement
@@ -99,6 +103,8 @@ def _left_early(run: Run, plan: Plan) -> Found:
         ]
         if bad:
             return State.NOT_MET, "; ".join(each.figures for each in bad)
+    if run.serving_after is None:
+        return _LOST_SIGHT
     return State.UNKNOWABLE, f"users left {plan.target} before the five minutes were over"
 
 
@@ -166,16 +172,21 @@ def _merged(tallied: Tallied) -> Iterator[Answered]:
 
 
 def _standby(run: Run, plan: Plan) -> Found:
-    if run.retired:
+    standing = _standing(run)
+    if run.retired and not _is_ready(standing):
         return State.MET, f"given up as asked: {plan.active} was ended (--scale-down-old)"
     if run.ended is not None and not run.ended.outcome.in_effect:
+        if run.serving_after is None:
+            return _LOST_SIGHT
         return State.MET, f"users went back to {plan.active}"
-    standing = _standing(run)
     if standing is None:
         return State.UNKNOWABLE, f"nobody has looked at {plan.active} at the end"
     counts = ", ".join(f"{_short(plan, each.service)} {each.ready}/{each.replicas}" for each in standing)
-    ready = standing and all(each.ready for each in standing)
-    return State.MET if ready else State.NOT_MET, f"{plan.active}: {counts} ready"
+    return State.MET if _is_ready(standing) else State.NOT_MET, f"{plan.active}: {counts} ready"
+
+
+def _is_ready(standing: tuple[Standing, ...] | None) -> bool:
+    return bool(standing) and all(each.ready for each in standing or ())
 
 
 def _standing(run: Run) -> tuple[Standing, ...] | None:

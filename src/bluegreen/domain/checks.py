@@ -216,7 +216,7 @@ def _probe(service: Service, path: str, *, name: str) -> HttpCheck:
 
 def _is_paired(service: Service, stack: Stack) -> bool:
     """Whether it needs another of the stack, or is needed."""
-    return bool(service.needs) or any(need.service == service.name for each in stack.services for need in each.needs)
+    return bool(service.needs) or service.name in stack.needed
 
 
 def _in_slot(service: Service, path: str) -> BuiltIn:

@@ -41,10 +41,7 @@ def follow(course: Course, now: Reading) -> Course:
     so_far = {counters.pod: counters for counters in course.total.pods}
     grew = {counters.pod: grown(last.get(counters.pod), counters) for counters in now.pods}
     gone = (gap for growth in grew.values() for gap in gaps_of(growth))
-    totals = so_far | {
-        pod: _added(so_far.get(pod), growth.counters) if pod in so_far else growth.counters
-        for pod, growth in grew.items()
-    }
+    totals = so_far | {pod: _added(so_far.get(pod), growth.counters) for pod, growth in grew.items()}
     return Course(
         total=Reading(
             at=now.at,

@@ -22,19 +22,24 @@ LONGEST_READ = 16 * 1024
 _STEERING = re.compile(r"\x1b(?:\[[0-?]{0,20}[ -/]{0,5}[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 _SCHEME = r"(?:basic|bearer|digest|negotiate|token)\s+"
-_NAMES = r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credentials?|signature"
-_VALUE = r"(?:\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,;&\"']+)"
+_NAMES = (
+    r"(?<![a-z])(?:pass|pwd)|passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|signature"
+)
+_QUOTE = r"(?:\\?[\"'])?"
+"""Also as it stands in a JSON text that is itself text in one."""
+_VALUE = r"(?:\\\"(?:[^\"\\]|\\[^\"])*(?:\\\")?|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,;&\"']+)"
 
 _SECRETS = (
-    (re.compile(r"(://[^/\s:@]{0,200}:)[^/\s@]+@"), rf"\1{HIDDEN}@"),
+    (re.compile(r"(://[^/\s:@]{0,200}:)[^/\s]+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"\b((?:set-)?cookie[\"']?\s*[:=]\s*).+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
-        re.compile(rf"(authorization[\"']?\s*[:=]\s*[\"']?(?:{_SCHEME})?)[^\s\"',;]+", re.IGNORECASE),
+        re.compile(rf"(authorization{_QUOTE}\s*[:=]\s*{_QUOTE}(?:{_SCHEME})?)[^\s\"',;\\]+", re.IGNORECASE),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
-        re.compile(rf"((?:{_NAMES})(?:[_-]\w{{0,20}})?[\"']?\s{{0,5}}[:=]\s{{0,5}}){_VALUE}", re.IGNORECASE),
+        re.compile(rf"((?:{_NAMES})(?:[_-]\w{{0,20}})?{_QUOTE}\s{{0,5}}[:=]\s{{0,5}}){_VALUE}", re.IGNORECASE),
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"), HIDDEN),

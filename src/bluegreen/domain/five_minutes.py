@@ -31,15 +31,18 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
 
     Asked long after the five minutes, the counters cover more than those: then the errors of the whole time, which are
     at least those of the five minutes, are tested against the requests of the ``window`` alone, which are at most
-    theirs. So a good one is good, and a bad one is not known.
+    theirs unless it was longer or came later. So a good one is good, and a bad one is not known. Our own requests in
+    the window (``--synthetic-traffic``) prove nothing good.
     """
-    late = tallied.until - mark.at > FIVE_MINUTES + LATE
-    known = {each.service: each for each in window.answered if each.slot is slot} if window is not None else {}
+    late = _is_late(tallied, mark)
+    inside = window.answered if window is not None and not _is_late(window, mark) else ()
+    known = {each.service: each for each in inside if each.slot is slot}
+    ours = window.synthetic if window is not None else 0
     findings: list[Finding] = [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=gap) for gap in tallied.gaps]
     for each in tallied.answered:
         if each.slot is slot:
             least = known.get(each.service) if late else each
-            findings += _shares(each, least, limits=mark.limits, seconds=tallied.until - mark.at)
+            findings += _shares(each, least, limits=mark.limits, seconds=tallied.until - mark.at, ours=ours)
     if not any(finding.rule == ERROR_SHARE for finding in findings):
         findings.append(_unknown(ERROR_SHARE, "no service's requests were counted"))
     if not any(finding.rule == OVERHEAD for finding in findings):
@@ -47,11 +50,18 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
     return Judgement(outcome=_worst(findings), findings=tuple(findings))
 
 
+def _is_late(tallied: Tallied, mark: Mark) -> bool:
+    """Whether it covers more than the five minutes."""
+    return tallied.until - mark.at > FIVE_MINUTES + LATE
+
+
 def _unknown(rule: str, figures: str) -> Finding:
     return Finding(rule=rule, outcome=Outcome.INCONCLUSIVE, figures=figures)
 
 
-def _shares(each: Answered, least: Answered | None, *, limits: Limits, seconds: Seconds) -> Iterator[Finding]:
+def _shares(
+    each: Answered, least: Answered | None, *, limits: Limits, seconds: Seconds, ours: int
+) -> Iterator[Finding]:
     """``least``: the same service's requests that lie in the five minutes for certain; the same value: all of them."""
     all_of_them = least is each
     yield _share(
@@ -66,6 +76,7 @@ def _shares(each: Answered, least: Answered | None, *, limits: Limits, seconds: 
         ),
         least=None if all_of_them else least.requests if least is not None else 0,
         seconds=seconds,
+        ours=ours,
     )
     if each.timing:
         more = "" if each.timing == Timing.OVERHEAD else f" ({each.timing})"
@@ -81,19 +92,24 @@ def _shares(each: Answered, least: Answered | None, *, limits: Limits, seconds: 
             ),
             least=None if all_of_them else least.timed if least is not None else 0,
             seconds=seconds,
+            ours=ours,
         )
 
 
-def _share(counted: Finding, *, least: int | None, seconds: Seconds) -> Finding:
-    """The finding tested; its figures say what is bad. ``least`` None: the counts are of the five minutes."""
+def _share(counted: Finding, *, least: int | None, seconds: Seconds, ours: int) -> Finding:
+    """The finding tested; its figures say what is bad. ``least`` None: the counts are of the five minutes.
+
+    ``ours``: so many of them may be our own.
+    """
     bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
     if not of:
         return replace(counted, figures=f"{counted.service}: no requests were counted")
     share = f"({bad / of:.2%}, limit {limit:.2%}) in {seconds:.0f} s"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
+    figures += f", {ours:,} of our own may be among them" if ours else ""
     if least is None:
-        return replace(counted, figures=figures, outcome=share_outcome(bad=bad, of=of, limit=limit))
-    good = bad < least and share_outcome(bad=bad, of=least, limit=limit) is Outcome.PASS
+        return replace(counted, figures=figures, outcome=share_outcome(bad=bad, of=of, limit=limit, ours=ours))
+    good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=ours) is Outcome.PASS
     figures += f", of which {least:,} for certain within the five minutes"
     return replace(counted, figures=figures, outcome=Outcome.PASS if good else Outcome.INCONCLUSIVE)
 

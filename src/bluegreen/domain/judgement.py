@@ -114,7 +114,7 @@ def _crashes(window: Window) -> list[Finding]:
     return [
         _failed(CRASH, f"{pod.service}: pod {name} {_how_it_ended(later.get(name))}", service=pod.service)
         for name, pod in earlier.items()
-        if _has_crashed(pod, later.get(name))
+        if pod.ready and _has_crashed(pod, later.get(name))
     ]
 
 
@@ -194,10 +194,11 @@ def _synthetic(window: Window) -> list[Finding]:
 
 def _of_synthetic(made: Synthetic, outcome: Outcome) -> Finding:
     wrong = f"; the last: {made.wrong}" if made.wrong else ""
+    unmade = f"; not asked at the end: {made.unmade}" if made.unmade else ""
     return Finding(
         rule=SYNTHETIC,
         outcome=outcome,
-        figures=f"{made.failed} of {made.asked} of our own requests went wrong{wrong}",
+        figures=f"{made.failed} of {made.asked} of our own requests went wrong{wrong}{unmade}",
         bad=made.failed,
         of=made.asked,
         limit=SYNTHETIC_SHARE,

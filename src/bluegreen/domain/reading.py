@@ -14,7 +14,7 @@ from bluegreen.domain.stack import Instant, Slot, after
 from bluegreen.domain.values import dataclass, field, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bluegreen.domain.stack import Seconds, Stack
 
@@ -237,7 +237,7 @@ def grown(old: PodCounters | None, new: PodCounters) -> Growth:
     """
     if old is None:
         return Growth(counters=new)
-    restarted = _fell(dict(old.answers), dict(new.answers))
+    restarted = _began_again(old, new)
     before = () if restarted else old.answers
     parts = () if restarted else old.parts
     earlier = {part.name: part.answers for part in parts}
@@ -249,19 +249,28 @@ def grown(old: PodCounters | None, new: PodCounters) -> Growth:
                 Part(name=part.name, answers=_difference(earlier.get(part.name, ()), part.answers))
                 for part in new.parts
             ),
-            latency=_latency_growth(old.latency, new.latency),
+            latency=_latency_growth(None if restarted else old.latency, new.latency),
         ),
         restarted=restarted,
         gone=tuple(f"its count of answers {status}" for status in _missing(before, new.answers)),
     )
 
 
-def _fell(before: dict[int, int], now: dict[int, int]) -> bool:
+def _began_again(old: PodCounters, new: PodCounters) -> bool:
     """A counter fell, or none of those that had counted is there beside others: with labels, a reset looks so, too."""
+    before, now = dict(old.answers), dict(new.answers)
     counted = {status for status, count in before.items() if count}
-    return any(now.get(status, count) < count for status, count in before.items()) or (
-        bool(counted) and bool(now) and counted.isdisjoint(now)
+    parts = {part.name: dict(part.answers) for part in new.parts}
+    return (
+        _fell(before, now)
+        or any(_fell(dict(part.answers), parts.get(part.name, {})) for part in old.parts)
+        or (old.latency is not None and new.latency is not None and new.latency.count < old.latency.count)
+        or (bool(counted) and bool(now) and counted.isdisjoint(now))
     )
+
+
+def _fell(before: dict[int, int], now: dict[int, int]) -> bool:
+    return any(now.get(status, count) < count for status, count in before.items())
 
 
 def _missing(before: Answers, now: Answers) -> tuple[int, ...]:
@@ -281,7 +290,7 @@ def _delta(before: int, now: int) -> int:
 
 
 def _latency_growth(old: Histogram | None, new: Histogram | None) -> Histogram | None:
-    if old is None or new is None or new.count < old.count or old.edges != new.edges:
+    if old is None or new is None or old.edges != new.edges:
         return new
     buckets = ((edge, now - then) for (edge, now), (_, then) in zip(new.buckets, old.buckets, strict=True))
     return replace(new, buckets=tuple(buckets))
@@ -318,19 +327,30 @@ def risen(
     """Requests that the slot's own pods have counted since ``before``, beyond what their probes can account for.
 
     Whether an app counts its probes is its own affair, so each pod is allowed all that its probes can have asked, and
-    the ``reads`` of its metrics since. One that was ready with a count of nothing does not count them: a pod is ready
+    the ``reads`` of its metrics since. One that was ready with a count of nothing does not count probes: a pod is ready
     because a probe was answered.
     """
-    earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
-    pairs = [(earlier[counters.pod], counters) for counters in now.pods if counters.pod in earlier]
     return sum(
-        _beyond(old, new, probed=_probed(stack, old, _elapsed(old, before, new, now), reads=reads))
-        for old, new in pairs
+        max(0, _growth(old, new) - _probed(stack, old, _elapsed(old, before, new, now), reads=reads))
+        for old, new in _pairs(before, now, slot=slot, service=service)
     )
 
 
-def _beyond(old: PodCounters, new: PodCounters, *, probed: int) -> int:
-    return max(0, total(grown(old, new).counters.answers) - probed)
+def counted_since(before: Reading, now: Reading, *, slot: Slot, service: str) -> int:
+    """All requests that the service's own pods have counted since ``before``, whoever made them."""
+    return sum(_growth(old, new) for old, new in _pairs(before, now, slot=slot, service=service))
+
+
+def _pairs(
+    before: Reading, now: Reading, *, slot: Slot, service: str | None
+) -> Iterator[tuple[PodCounters, PodCounters]]:
+    """The pods of which both readings know something."""
+    earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
+    return ((earlier[counters.pod], counters) for counters in now.pods if counters.pod in earlier)
+
+
+def _growth(old: PodCounters, new: PodCounters) -> int:
+    return total(grown(old, new).counters.answers)
 
 
 def _elapsed(earlier: PodCounters, before: Reading, later: PodCounters, now: Reading) -> Seconds:
@@ -343,7 +363,7 @@ def _elapsed(earlier: PodCounters, before: Reading, later: PodCounters, now: Rea
 def _probed(stack: Stack, counters: PodCounters, elapsed: Seconds, *, reads: int) -> int:
     """How many requests of the pod's probes, and of our own reads, it can have counted in that time."""
     if not any(count for _, count in counters.answers):
-        return 0
+        return reads
     probes = stack.service(counters.service).probes
     if probes is None:
         return _MORE_THAN_ANY

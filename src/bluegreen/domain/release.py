@@ -374,6 +374,7 @@ class Run:
     moves: tuple[Move, ...] = ()
     """The writes of the switch; not empty: some or all of them may have happened."""
     confirmed: Confirmed | None = None
+    """The last one with a witness; else the last."""
     mark: Mark | None = None
     """The first one: it counts from before any user came, also when another process took the release up."""
     judgement: Judgement | None = None
@@ -456,7 +457,8 @@ def _step(run: Run, body: Body) -> Run:
         case Switching(moves=moves):
             return replace(run, moves=moves, fences=run.fences | fences_of(moves))
         case Confirmed():
-            return replace(run, confirmed=body, mark=run.mark or body.mark)
+            seen = run.confirmed is not None and run.confirmed.how and not body.how
+            return replace(run, confirmed=run.confirmed if seen else body, mark=run.mark or body.mark)
         case Judged(judgement=judgement, tallied=tallied):
             return replace(run, judgement=judgement, tallied=tallied)
         case Verified():

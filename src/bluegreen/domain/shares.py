@@ -51,6 +51,7 @@ class _Share:
     rest_bad: int = 0
     """Of a part: the same of the other parts of its service."""
     rest_of: int = 0
+    """Never less than the bad ones: more may have been taken out of the whole than the part has (``Window.ours``)."""
     ours: int = 0
     """So many of them may be the pipeline's own: they prove nothing good."""
 
@@ -106,7 +107,7 @@ def _parts(window: Window, name: str, now: Tally, old: Tally) -> Iterator[_Share
             old_of=earlier.requests if earlier else 0,
             limit=window.limits.error_share,
             rest_bad=now.errors - part.errors,
-            rest_of=now.requests - part.requests,
+            rest_of=max(now.errors - part.errors, now.requests - part.requests),
         )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.finding import SILENCE, Finding, Outcome
 from bluegreen.domain.odds import at_most
-from bluegreen.domain.reading import metered, risen
+from bluegreen.domain.reading import counted_since, metered, risen
 from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def silent(window: Window) -> list[Finding]:
     return [
         _finding(window, quiet, Outcome.FAIL, "since the switch")
         for quiet in _since_the_switch(window)
-        if quiet.service not in _called(window)
+        if window.stack is None or quiet.service not in window.stack.needed
     ]
 
 
@@ -72,7 +72,7 @@ def _since_the_switch(window: Window) -> list[_Quiet]:
         return []  # the way from users' address to the new slot is open: it is they who do not come
     start = window.before
     seconds = _counted_until(window.now) - (start.at if window.since is None else window.since)
-    found = [_quiet(window, name, start, seconds=seconds) for name in _services(window)]
+    found = [_quiet(window, name, start, seconds=seconds, ours=window.ours(name)) for name in _services(window)]
     return [quiet for quiet in found if quiet is not None]
 
 
@@ -81,14 +81,10 @@ def _at_the_end(window: Window) -> list[_Quiet]:
     if late is None:
         return []
     seconds = _counted_until(window.now) - _counted_until(late)
-    found = [_quiet(window, name, late, seconds=seconds) for name in _services(window)]
+    found = [
+        _quiet(window, name, late, seconds=seconds, ours=window.ours_since_late(name)) for name in _services(window)
+    ]
     return [quiet for quiet in found if quiet is not None]
-
-
-def _called(window: Window) -> frozenset[str]:
-    """The services that another one of the stack needs."""
-    services = window.stack.services if window.stack is not None else ()
-    return frozenset(need.service for service in services for need in service.needs)
 
 
 def _counted_until(reading: Reading) -> Instant:
@@ -106,18 +102,23 @@ def _services(window: Window) -> tuple[str, ...]:
     return tuple(name for name in metered(window.old.end, slot=window.slot.other) if name not in missed)
 
 
-def _quiet(window: Window, service: str, start: Reading, *, seconds: Seconds) -> _Quiet | None:
+def _quiet(window: Window, service: str, start: Reading, *, seconds: Seconds, ours: int) -> _Quiet | None:
+    """``ours``: our own requests since the start, which are no users.
+
+    How many of the counted ones were probes is not known. So hardly anything may be left beyond all that they can be,
+    and the odds are those of everything that was counted.
+    """
     old = window.old
     assert old is not None  # noqa: S101 - _services has looked
     before = _users(window, old.begin, old.end, slot=window.slot.other, service=service)
     if seconds < QUIET or before < OLD_MINIMUM or old.seconds <= 0:
         return None
-    heard = sum(
-        _users(window, start, window.now, slot=slot, service=service) for slot in (window.slot, window.slot.other)
-    )
-    heard = max(0, heard - window.ours(service))
+    slots = (window.slot, window.slot.other)
+    heard = sum(_users(window, start, window.now, slot=slot, service=service) for slot in slots)
+    heard = max(0, heard - ours)
     expected = before / old.seconds * seconds
-    chance = at_most(heard, of=heard + before, share=seconds / (old.seconds + seconds))
+    most = sum(counted_since(start, window.now, slot=slot, service=service) for slot in slots)
+    chance = at_most(most, of=most + before, share=seconds / (old.seconds + seconds))
     if heard > LEFT * expected or chance >= ODDS:
         return None
     return _Quiet(service=service, heard=heard, seconds=seconds, before=before, before_seconds=old.seconds)

@@ -379,6 +379,11 @@ class Stack:
         return name.removeprefix(f"{self.name}-") or name
 
     @property
+    def needed(self) -> frozenset[str]:
+        """The services that another one of the stack calls."""
+        return frozenset(need.service for service in self.services for need in service.needs)
+
+    @property
     def end_order(self) -> tuple[str, ...]:
         """Dependents first: the order in which the services of a slot are ended."""
         return end_order(self.services)

@@ -30,12 +30,22 @@ class Synthetic:
     failed: int = 0
     good: tuple[tuple[str, int], ...] = ()
     """``(service, count)``: good answers, which the service has counted among its users'."""
+    sent: tuple[tuple[str, int], ...] = ()
+    """``(service, count)``: all of them, whatever came of them."""
     by_entry: bool = False
     """At least one was answered well at the address that users call."""
     wrong: str = ""
     """What was wrong with the last one that failed."""
     unmade: str = ""
-    """Why the last one that could not be made was not."""
+    """Which services could not be asked the last time, and why; empty: none."""
+
+    def good_of(self, service: str | None) -> int:
+        """Good answers of one service, or of all."""
+        return sum(count for name, count in self.good if service in {None, name})
+
+    def sent_to(self, service: str) -> int:
+        """All of one service."""
+        return dict(self.sent).get(service, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +64,8 @@ class Window:
     """When users were on the new slot; None: when ``before`` was read."""
     late: Reading | None = None
     """The newest look that is QUIET (``silence``) older than ``now``; None: there is none."""
+    late_synthetic: Synthetic | None = None
+    """What had come of the pipeline's own requests by then."""
     restarted: tuple[str, ...] = ()
     """Pods whose counters began again from nothing in the window."""
     old: Span | None = None
@@ -76,8 +88,11 @@ class Window:
 
     def ours(self, service: str | None) -> int:
         """Good answers to the pipeline's own requests; to a service, or to all."""
-        good = self.synthetic.good if self.synthetic is not None else ()
-        return sum(count for name, count in good if service in {None, name})
+        return self.synthetic.good_of(service) if self.synthetic is not None else 0
+
+    def ours_since_late(self, service: str) -> int:
+        """Those that were made since the look ``late``."""
+        return self.ours(service) - (self.late_synthetic.good_of(service) if self.late_synthetic is not None else 0)
 
     def old_counted(self, service: str) -> Tally:
         """What the old slot's users did in the time before the switch; nothing, where that is not known."""

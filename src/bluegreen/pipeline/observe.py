@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.reading import Reading
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant, Seconds
+    from bluegreen.domain.window import Synthetic
     from bluegreen.pipeline.switch import Switched
     from bluegreen.pipeline.tools import Tools
 
@@ -71,7 +72,8 @@ def _words(judgement: Judgement) -> str:
 
 def _witnessed(tools: Tools, plan: Plan, switched: Switched, watch: _Watch) -> bool:
     """Whether users who came only in the window were counted by the new slot; then it is said who saw them."""
-    how = counted_by(tools, plan.target, start=switched.before, now=watch.course.total, reads=watch.reads)
+    start, now, before = switched.before, watch.course.total, watch.reads - 1
+    how = counted_by(tools, plan.target, start=start, now=now, reads=before, made=watch.made)
     if how:
         tools.record_if_possible(plan.release, Confirmed(slot=plan.target, how=how, mark=switched.mark))
         tools.emit(Proved(slot=plan.target, how=how))
@@ -91,11 +93,11 @@ class _Watch:
         self._plan = plan
         self._switched = switched
         self._asker = Asker(tools, plan.target) if plan.options.synthetic_traffic else None
-        self._looks: list[Reading] = []
+        self._looks: list[tuple[Reading, Synthetic | None]] = []
         self.read = switched.before
         """The last reading as it came, of both slots."""
         self.course: Course = begin(switched.before)
-        self.reads = 0
+        self.reads = switched.reads
 
     def until(self, end: Instant) -> tuple[Judgement, Window]:
         """Look every LOOK_EVERY and at each change, until a hard trigger or the end; with what was judged last.
@@ -123,21 +125,24 @@ class _Watch:
             self._tell(window, end=end)
 
     def _look(self, *, until: Instant) -> Window | None:
-        """The window as it is at ``until``, or sooner when a change already triggers; None: nothing was seen."""
+        """The window as it is at ``until``, or sooner when a change already triggers; None: nothing was seen.
+
+        Our own requests come before the counters are read: they are taken out of what was read.
+        """
         tools = self._tools
         try:
             live = self._live(until=until)
+            if self._asker is not None:
+                self._asker.ask()
+            self.reads += 1
             reading = tools.metrics.read(live, until=tools.limit(READ_LIMIT))
         except (PlatformError, DeadlineExceeded) as error:
             tools.emit(Warned(text=f"the platform cannot be seen: {error}"))
             tools.clock.wait(until=until)
             return None
-        self.reads += 1
         self.read = reading
         self.course = follow(self.course, reading)
-        self._looks.append(self.course.total)
-        if self._asker is not None:
-            self._asker.ask()
+        self._looks.append((self.course.total, self.made))
         return self._window(live)
 
     def _live(self, *, until: Instant) -> Snapshot:
@@ -161,9 +166,15 @@ class _Watch:
         yield_to_strangers(self._tools, live, self._switched.moves)
         return live
 
+    @property
+    def made(self) -> Synthetic | None:
+        """What came of our own requests; None: nobody asked for them."""
+        return self._asker.made if self._asker is not None else None
+
     def _window(self, live: Snapshot) -> Window:
         now = self.course.total
-        late = [look for look in self._looks if now.at - look.at >= QUIET]
+        quiet = (look for look in reversed(self._looks) if now.at - look[0].at >= QUIET)
+        late, late_synthetic = next(quiet, (None, None))
         return Window(
             slot=self._plan.target,
             limits=self._tools.stack.limits,
@@ -172,11 +183,12 @@ class _Watch:
             at_switch=self._switched.at_switch,
             live=live,
             since=self._switched.at,
-            late=late[-1] if late else None,
+            late=late,
+            late_synthetic=late_synthetic,
             restarted=self.course.restarted,
             old=self._switched.old,
             stack=self._tools.stack,
-            synthetic=self._asker.made if self._asker is not None else None,
+            synthetic=self.made,
         )
 
     def _tell(self, window: Window, *, end: Instant) -> None:

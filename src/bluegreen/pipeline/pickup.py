@@ -13,10 +13,10 @@ from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.events import Note
 from bluegreen.domain.release import Ended, Outcome, Run, RunKind
 from bluegreen.pipeline.back import go_back
+from bluegreen.pipeline.observe import Watched
 from bluegreen.pipeline.routes import refuse_elsewhere
 
 if TYPE_CHECKING:
-    from bluegreen.domain.finding import Judgement
     from bluegreen.domain.plan import Plan
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Slot
@@ -28,9 +28,9 @@ class Resume(Protocol):
     """How a release goes on once its slot serves (release.resume; passed in, for the two need each other)."""
 
     def __call__(
-        self, tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snapshot, grip: Grip
+        self, tools: Tools, plan: Plan, *, watched: Watched | None, snapshot: Snapshot, grip: Grip
     ) -> ExitCode:
-        """Confirm, observe and end it."""
+        """Confirm, observe unless that was ``watched``, and end it."""
 
 
 def pick_up(tools: Tools, *, grip: Grip, resume: Resume) -> ExitCode | None:
@@ -78,7 +78,14 @@ def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, resume: Resu
         return _bring_back(tools, run, plan.active, why="it was stopped in the middle of the switch", grip=grip)
     where = "in its observation window" if run.judgement is None else "after its judgement"
     tools.emit(Note(text=f"{run.id} was stopped {where}: it goes on from there"))
-    return resume(tools, plan, judged=run.judgement, snapshot=snapshot, grip=grip)
+    return resume(tools, plan, watched=_watched(run), snapshot=snapshot, grip=grip)
+
+
+def _watched(run: Run) -> Watched | None:
+    """How its window went, by its journal; None: that was not recorded."""
+    if run.judgement is None:
+        return None
+    return Watched(judgement=run.judgement, proved=run.confirmed is not None and bool(run.confirmed.how))
 
 
 def _refuse_strangers(snapshot: Snapshot, run: Run, plan: Plan) -> None:

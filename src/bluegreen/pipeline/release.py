@@ -103,29 +103,30 @@ def _has_left(tools: Tools, plan: Plan) -> bool:
         return True
 
 
-def resume(tools: Tools, plan: Plan, *, judged: Judgement | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
+def resume(tools: Tools, plan: Plan, *, watched: Watched | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
     """Take up a release that was killed after its switch: mark the routes anew, confirm, observe, end it.
 
-    A judgement that is in the journal already stands; a window that was not judged is watched again.
+    A judgement that is in the journal already stands, and so does its witness; a window that was not judged is watched
+    again.
     """
     tools = recorded(tools)
     started = tools.clock.now()
     try:
-        if judged is not None:
-            _heed(judged)
+        if watched is not None:
+            _heed(watched.judgement)
         switched = switch_again(tools, plan, snapshot=snapshot, grip=grip)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
-    return _finish(tools, plan, switched, judged=judged, started=started, grip=grip)
+    return _finish(tools, plan, switched, watched=watched, started=started, grip=grip)
 
 
 def _finish(
-    tools: Tools, plan: Plan, switched: Switched, *, judged: Judgement | None = None, started: Instant, grip: Grip
+    tools: Tools, plan: Plan, switched: Switched, *, watched: Watched | None = None, started: Instant, grip: Grip
 ) -> ExitCode:
     try:
-        watched = _watched(tools, plan, switched, judged=judged)
+        watched = watched or observe(tools, plan, switched)
         _heed(watched.judgement)
-        ended = _outcome(watched.judgement, proved=watched.proved)
+        ended = _outcome(watched.judgement, proved=watched.proved or switched.proved)
         _require_proof(plan, ended)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
@@ -135,12 +136,6 @@ def _finish(
         return _end_yielded(tools, plan, error, started=started)
     _protect(tools, grip=grip)
     return summarise(tools, plan, ended, started=started, warm=warm, error=kept)
-
-
-def _watched(tools: Tools, plan: Plan, switched: Switched, *, judged: Judgement | None) -> Watched:
-    if judged is not None:
-        return Watched(judgement=judged, proved=switched.proved)
-    return observe(tools, plan, switched)
 
 
 def _require_proof(plan: Plan, ended: Ended) -> None:

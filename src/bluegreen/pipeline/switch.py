@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.routing import Move
     from bluegreen.domain.snapshot import Route, Snapshot
     from bluegreen.domain.stack import Instant, Seconds, Slot
+    from bluegreen.domain.window import Synthetic
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import CheckResult, Grip
 
@@ -57,6 +58,8 @@ class Switched:
     proved: bool
     mark: Mark
     """The counters of both slots before the first write, as the journal has them."""
+    reads: int = 0
+    """How often each pod's metrics have been read since ``before``, that reading among them."""
     old: Span | None = None
     """What the old slot did before; None: that is not known."""
 
@@ -111,7 +114,7 @@ def _arrive(
     at, arrived_at = tools.clock.now(), tools.clock.wall()
     tools.emit(Routed(slot=plan.target, services=tools.stack.names, took=at - started))
     start = baseline(before.reading, tools.metrics.read(live, until=tools.limit()), slot=plan.target)
-    how = confirm(tools, plan.target, moves=moves, live=live, start=start)
+    how, reads = confirm(tools, plan.target, moves=moves, live=live, start=start)
     mark = mark_of(
         before.reading,
         at_switch,
@@ -123,7 +126,7 @@ def _arrive(
     tools.record(plan.release, Confirmed(slot=plan.target, how=how, mark=mark))
     tools.emit(Proved(slot=plan.target, how=how))
     tools.emit(PhaseDone(phase=Phase.SWITCH, what=f"{plan.target} serves", took=tools.since(started)))
-    return Switched(moves=moves, at=at, before=start, at_switch=at_switch, proved=bool(how), mark=mark)
+    return Switched(moves=moves, at=at, before=start, at_switch=at_switch, proved=bool(how), mark=mark, reads=reads)
 
 
 def _move_all(tools: Tools, plan: Plan, *, grip: Grip) -> tuple[Move, ...]:
@@ -193,29 +196,31 @@ def wait_until_routed(
     raise AssertionError("a watch never just ends")  # the port's contract
 
 
-def confirm(tools: Tools, slot: Slot, *, moves: Sequence[Move], live: Snapshot, start: Reading) -> str:
+def confirm(tools: Tools, slot: Slot, *, moves: Sequence[Move], live: Snapshot, start: Reading) -> tuple[str, int]:
     """Find a witness that the slot serves users, and say which; empty: nobody could tell.
+
+    With it, how often each pod's metrics have been read until now: both slots' twice for ``start``.
 
     Raises ReleaseFailed when the entry addresses go on answering from another slot, LostLock when a route is moved by
     somebody else meanwhile.
     """
     deadline, pause = tools.limit(WITNESS_LIMIT), LOOK_AGAIN
-    reads = 0
+    reads = 2
     while True:
         results = [one for one in tools.platform.check(_entries(tools, slot), until=tools.limit()) if _was_asked(one)]
         strays = [result for result in results if result.answered_by is slot.other]
         if results and all(result.answered_by is slot for result in results):
-            return f"{slot} answers at the address that users call"
-        reads += 1
+            return f"{slot} answers at the address that users call", reads
         if not strays and (how := _counted(tools, slot, live=live, start=start, reads=reads)):
-            return how
+            return how, reads + 1
+        reads += 1
         if tools.clock.now() >= deadline:
             break
         _watch_routes(tools, moves, until=min(deadline, after(tools.clock.now(), pause)))
         pause *= 2  # so that a witness that never comes costs a handful of looks
     if strays:
         raise ReleaseFailed(f"{strays[0].check.check.service} is still answered by {slot.other} at its entry address")
-    return ""
+    return "", reads
 
 
 def _was_asked(result: CheckResult) -> bool:
@@ -267,16 +272,28 @@ def _entries(tools: Tools, slot: Slot) -> list[Check]:
 
 def _counted(tools: Tools, slot: Slot, *, live: Snapshot, start: Reading, reads: int) -> str:
     now = tools.metrics.read(live, until=tools.limit())
-    return counted_by(tools, slot, start=start, now=now, reads=reads + 1)
+    return counted_by(tools, slot, start=start, now=now, reads=reads)
 
 
-def counted_by(tools: Tools, slot: Slot, *, start: Reading, now: Reading, reads: int) -> str:
+def counted_by(
+    tools: Tools, slot: Slot, *, start: Reading, now: Reading, reads: int, made: Synthetic | None = None
+) -> str:
     """What counters say: the data plane's, and where it does not count, the pods' own. Empty: they say nothing.
 
-    ``reads``: how often each pod was read meanwhile, for it may count that as a request.
+    ``reads``: how often each pod's metrics had been read before ``now``, for it may count that as a request. ``made``:
+    requests of our own. A service that others call may have been asked any number of times for them.
     """
     sent = arrived(start, now, slot=slot)
     if sent is not None:
         return f"the data plane has sent {sent} requests to {slot}" if sent else ""
-    counted = risen(start, now, stack=tools.stack, slot=slot, reads=reads)
+    called = tools.stack.needed if made is not None else ()
+    counted = sum(
+        max(0, risen(start, now, stack=tools.stack, slot=slot, service=name, reads=reads) - _sent(made, name))
+        for name in tools.stack.names
+        if name not in called
+    )
     return f"the pods of {slot} have counted {counted} requests beyond their probes" if counted else ""
+
+
+def _sent(made: Synthetic | None, service: str) -> int:
+    return made.sent_to(service) if made is not None else 0

@@ -63,39 +63,52 @@ class Asker:
         self._tools = tools
         self._slot = slot
         self._ways = dict.fromkeys(checks_of(tools), Through.ENTRY)
+        self._reached: set[str] = set()
+        self._unmade: dict[str, str] = {}
         self.made = Synthetic()
 
     def ask(self) -> None:
         """Make one round. One that the platform could not make is remembered as such. Raises Interrupted."""
         checks = [Check(check=check, slot=self._slot, through=way) for check, way in self._ways.items()]
+        for check in self._ways:
+            self.made = replace(self.made, sent=_with_one(self.made.sent, check.service))
         try:
             results = self._tools.platform.check(checks, until=self._tools.limit(ASK_LIMIT))
         except (PlatformError, DeadlineExceeded) as error:
-            self.made = replace(self.made, unmade=str(error))
-            return
-        for result in results:
-            self._note(result)
+            self._unmade = {check.service: str(error) for check in self._ways}
+        else:
+            for result in results:
+                self._note(result)
+        unmade = (f"{service}: {why}" for service, why in self._unmade.items())
+        self.made = replace(self.made, unmade="; ".join(unmade))
 
     def _note(self, result: CheckResult) -> None:
-        if result.answered_by is self._slot.other:
-            return  # it says nothing of the new slot; that users still meet the old one is another rule's affair
+        service, by_entry = result.check.check.service, result.check.through is Through.ENTRY
         if result.passed is None:
-            self.made = replace(self.made, unmade=result.detail)
-            if result.check.through is Through.ENTRY and not self.made.by_entry:
+            self._unmade[service] = result.detail
+            if by_entry and service not in self._reached:
                 self._ways[result.check.check] = Through.PREVIEW
-        elif result.passed:
-            entry = self.made.by_entry or result.check.through is Through.ENTRY
-            good = _with_one(self.made.good, result.check.check.service)
-            self.made = replace(self.made, asked=self.made.asked + 1, good=good, by_entry=entry)
+            return
+        self._unmade.pop(service, None)
+        if by_entry:
+            self._reached.add(service)
+        if result.answered_by is not self._slot.other:  # it would say nothing of the new slot
+            self._count(result, by_entry=by_entry)
+
+    def _count(self, result: CheckResult, *, by_entry: bool) -> None:
+        made = replace(self.made, asked=self.made.asked + 1)
+        if result.passed:
+            good = _with_one(made.good, result.check.check.service)
+            self.made = replace(made, good=good, by_entry=made.by_entry or by_entry)
         else:
-            self.made = replace(self.made, asked=self.made.asked + 1, failed=self.made.failed + 1, wrong=result.detail)
+            self.made = replace(made, failed=made.failed + 1, wrong=result.detail)
 
 
 def _asked(checks: Sequence[HttpCheck], slot: Slot, way: Through) -> list[Check]:
     return [Check(check=check, slot=slot, through=way) for check in checks]
 
 
-def _with_one(good: tuple[tuple[str, int], ...], service: str) -> tuple[tuple[str, int], ...]:
-    counts = dict(good)
+def _with_one(sums: tuple[tuple[str, int], ...], service: str) -> tuple[tuple[str, int], ...]:
+    counts = dict(sums)
     counts[service] = counts.get(service, 0) + 1
     return tuple(counts.items())

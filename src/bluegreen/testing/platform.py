@@ -169,6 +169,10 @@ class FakePlatform:
         """False: the entry address is not reachable from here, as a ClusterIP is not from a CI runner."""
         self.plane_counts = True
         """False: the data plane does not count requests, as a Kubernetes Service does not."""
+        self.reads_are_requests = False
+        """True: pods count the reads of their metrics among their requests."""
+        self.no_entry: set[str] = set()
+        """Services without an address of their own that users call."""
         self.watch_is_late = False
         """True: the first snapshot of a watch after a write to a route is from before it, as that of an API server's
         watch may be under load."""
@@ -364,8 +368,10 @@ class FakePlatform:
         if check.through is Through.PREVIEW and check.check.service in self.no_preview:
             return [replace(_not_reached(check, "the slot has no address of its own"), absent=True)]
         if check.through is Through.PREVIEW:
+            if not self.plane_counts:
+                self._book(check.check.service, check.slot, 1.0)  # its pods can tell it from a user's as little
             return [self._ask_address(check, check.slot)]
-        if not self.entry_answers:
+        if not self.entry_answers or check.check.service in self.no_entry:
             return [_not_reached(check, "it has no address here")]
         slot = self._routes[check.check.service].slot
         if slot is not None:
@@ -427,9 +433,13 @@ class FakePlatform:
         metered = {service.name for service in self.stack.services if service.metrics is not None}
         pods = [pod for work in snapshot.workloads if work.service in metered for pod in work.pods]
         silent = {pod.name: why for pod in pods if (why := self._silence(pod))}
+        counted = tuple(self._counters(pod) for pod in pods if pod.name not in silent)
+        if self.reads_are_requests:
+            for pod in pods:
+                self._book(pod.service, pod.slot, 1.0)
         return Reading(
             at=self.clock.now(),
-            pods=tuple(self._counters(pod) for pod in pods if pod.name not in silent),
+            pods=counted,
             gaps=tuple(Gap(pod=pod.name, slot=pod.slot, why=silent[pod.name]) for pod in pods if pod.name in silent),
             arrivals=tuple(self._arrivals(name, slot) for name in self.stack.names for slot in Slot)
             if self.plane_counts
