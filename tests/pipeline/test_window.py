@@ -58,7 +58,7 @@ OURS = Options(synthetic_traffic=True)
         (Behaviour(slow=0.1), Outcome.ROLLED_BACK, "P95 overhead"),
         (Behaviour(slow=0.02), Outcome.RELEASED, ""),
         (Behaviour(crash_after=21.0), Outcome.ROLLED_BACK, "crash"),
-        (Behaviour(metrics_until=10.0), Outcome.NOT_PROVEN, "metrics: pair-front-green-0@r-1: its metrics have no"),
+        (Behaviour(metrics_until=10.0), Outcome.NOT_PROVEN, "metrics: pair-front-green-0@r-1 and"),
         (Behaviour(counters_last=7.0), Outcome.RELEASED, ""),
         (Behaviour(counters_last=7.0, errors=0.05), Outcome.ROLLED_BACK, "error share"),
         (Behaviour(deaf=True), Outcome.ROLLED_BACK, "silence: pair-front: 0 requests in the 1"),

@@ -11,7 +11,7 @@ from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.finding import Outcome
 from bluegreen.domain.five_minutes import judge_since
 from bluegreen.domain.mark import MOST_GAPS, MOST_PODS, mark_of, tally_since
-from bluegreen.domain.reading import Gap, Histogram, PodCounters, Reading, Timing
+from bluegreen.domain.reading import Gap, Histogram, PodCounters, Reading, Timing, by_reason
 from bluegreen.domain.release import Answered, Confirmed, Ended, Entry, Judged, Mark, Tallied
 from bluegreen.domain.snapshot import Container, Pod, Snapshot, Workload
 from bluegreen.domain.stack import Instant, Limits, Slot
@@ -124,7 +124,8 @@ def test_a_mark_is_bounded_and_says_what_it_left_out_the_old_slot_first() -> Non
 
 
 def test_many_gaps_are_told_in_few_lines() -> None:
-    found = since(marked(*(counters(f"g{i}") for i in range(100))))
+    unread = (Gap(pod=f"g{i}", slot=GREEN, why=f"reason {i}") for i in range(100))
+    found = since(marked(gaps=tuple(unread)))
     assert len(found.gaps) == MOST_GAPS
     assert found.gaps[-1] == "and 81 more like these"
 
@@ -212,3 +213,9 @@ def judged(
 )
 def test_five_minutes_are_judged_by_the_exact_test(given: dict[str, int], outcome: Outcome) -> None:
     assert judged(**given) is outcome  # type: ignore[arg-type]  # a table of keyword arguments
+
+
+def test_pods_that_cannot_be_read_for_the_same_reason_are_told_together() -> None:
+    gaps = [("g1", "refused"), ("g2", "no answer"), ("g3", "refused"), ("g4", "no answer"), ("g5", "refused")]
+    assert list(by_reason(gaps)) == [("g1 and 2 more pods", "refused"), ("g2 and g4", "no answer")]
+    assert list(by_reason(gaps[:2])) == gaps[:2]

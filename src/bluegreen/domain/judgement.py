@@ -25,7 +25,7 @@ from bluegreen.domain.finding import (
     Judgement,
     Outcome,
 )
-from bluegreen.domain.reading import arrived, metered
+from bluegreen.domain.reading import arrived, by_reason, metered
 from bluegreen.domain.shares import explained, share_findings, share_outcome
 from bluegreen.domain.silence import fallen_silent, left_behind, silent
 from bluegreen.domain.snapshot import Running
@@ -164,10 +164,10 @@ def _gaps(window: Window) -> list[Finding]:
         Finding(
             rule=METRICS,
             outcome=Outcome.INCONCLUSIVE,
-            figures=f"{gap.pod}: {gap.why}",
-            settle=f"the metrics of {gap.pod}, read at the end of the window",
+            figures=f"{who}: {why}",
+            settle=f"the metrics of {who}, read at the end of the window",
         )
-        for gap in window.counted().gaps
+        for who, why in by_reason((gap.pod, gap.why) for gap in window.counted().gaps)
     ]
 
 

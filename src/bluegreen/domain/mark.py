@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import SERVER_ERROR
+from bluegreen.domain.reading import SERVER_ERROR, by_reason
 from bluegreen.domain.release import Answered, Mark, PodMark, Standing, Tallied, Unread
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass
@@ -93,9 +93,9 @@ def tally_since(
 def _gaps(mark: Mark, reading: Reading, *, slots: tuple[Slot, ...], missing: Iterable[str]) -> Iterator[str]:
     """What cannot be counted. ``missing``: pods that the mark knows and the reading does not."""
     now = {gap.pod: gap.why for gap in reading.gaps if gap.slot in slots}
-    yield from (f"{gap.pod}: at the switch {gap.why}" for gap in mark.gaps if gap.slot in slots)
-    yield from (f"{pod}: {why}" for pod, why in now.items())
-    yield from (f"{pod}: it was counted at the switch and is gone" for pod in missing if pod not in now)
+    then = ((gap.pod, f"at the switch {gap.why}") for gap in mark.gaps if gap.slot in slots)
+    gone = ((pod, "it was counted at the switch and is gone") for pod in missing if pod not in now)
+    yield from (f"{who}: {why}" for who, why in by_reason([*then, *now.items(), *gone]))
     if mark.left_out:
         yield f"{mark.left_out} more pods were not recorded at the switch"
 

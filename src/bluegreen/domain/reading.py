@@ -312,6 +312,16 @@ def gaps_of(growth: Growth) -> tuple[Gap, ...]:
     return tuple(Gap(pod=pod.pod, slot=pod.slot, why=f"{what} was there before and is gone") for what in growth.gone)
 
 
+def by_reason(gaps: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Pods with the same reason as one, ``(who, why)`` each: where a server is down, all of them have the same."""
+    pods: dict[str, list[str]] = {}
+    for pod, why in gaps:
+        pods.setdefault(why, []).append(pod)
+    for why, (first, *others) in pods.items():
+        who = f"{first} and {others[0] if len(others) == 1 else f'{len(others)} more pods'}" if others else first
+        yield who, why
+
+
 def arrived(before: Reading, now: Reading, *, slot: Slot) -> int | None:
     """Requests that the data plane sent to the slot between the readings; None when it does not count them."""
     earlier = {item.service: item.requests for item in before.arrivals if item.slot is slot}
