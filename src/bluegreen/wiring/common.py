@@ -25,7 +25,7 @@ DEFAULT_APP = Path("bluegreen.yaml")
 """The app file of the folder at hand. Here and not asked of ``appfile``, which costs a rollback 29 ms."""
 
 
-SECRETS = frozenset({"BLUEGREEN_NOTIFY"})
+SECRETS = frozenset({"BLUEGREEN_NOTIFY", *(f"BLUEGREEN_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))})
 """Variables of ours that no other program gets to see, besides a kubeconfig's content."""
 
 
@@ -129,11 +129,16 @@ def commands_of(stack: Stack, *, clock: Clock, addresses: Sequence[Addresses]) -
     return LateCommands(make)
 
 
+def open_environment() -> dict[str, str]:
+    """Our environment without the secrets that are for nobody else: where the cluster is read from."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
 def child_environment() -> dict[str, str]:
     """What another program may see of our environment: no kubeconfig's content, and no secret of ours."""
     from bluegreen.platforms.kubernetes.kubeconfig import child_environment as without_content
 
-    return {name: value for name, value in without_content(os.environ).items() if name not in SECRETS}
+    return without_content(open_environment())
 
 
 def listening_clock() -> SystemClock:
