@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -222,6 +224,30 @@ def test_a_child_that_keeps_the_output_open_holds_nobody_up() -> None:
         os.kill(pid, signal.SIGKILL)
     assert result.passed
     assert time.monotonic() - began < 5.0
+
+
+FOREIGN = """
+import os, sys
+from tests.contract.test_commands import CLOCK, after, errand, example_stack, ProcessCommands
+commands = ProcessCommands(example_stack(), clock=CLOCK, environment=dict(os.environ))
+wanted = errand("setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", "echo $$; exec sleep 600", timeout=0.5)
+print(commands.run(wanted, until=after(CLOCK.now(), 0.5)).detail)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="not run: only root can give up its rights"
+)
+def test_one_that_has_become_another_user_is_told_and_holds_nobody_up() -> None:
+    """As with sudo: whoever releases may not kill it."""
+    bare = ("setpriv", "--bounding-set=-kill", "--inh-caps=-kill", sys.executable, "-c", FOREIGN)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        bare, capture_output=True, text=True, timeout=60, check=False, env=environment, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout.startswith("at its limit of 0.5 s, and may not be killed: it runs on: "), done
+    os.kill(pid_in(done.stdout), signal.SIGKILL)
 
 
 @pytest.mark.slow

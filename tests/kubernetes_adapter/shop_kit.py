@@ -152,6 +152,7 @@ class Shop:
             services=tuple(map(service_of, there[0].values())),
             deployments=tuple(map(deployment_of, there[1].values())),
             budgets=tuple(map(budget_of, there[2].values())),
+            namespace="shop",
         )
 
     def live(self, stack: Stack) -> Live:

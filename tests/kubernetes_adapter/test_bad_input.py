@@ -223,7 +223,7 @@ CASES = {
     "nothing may be seen": Case(
         code=6,
         says=r"the account may not get services in namespace alfred \(403\)",
-        mend="kubectl auth can-i get services -n alfred",
+        mend="kubectl auth can-i get services/alfred-backend -n alfred",
         wrong=first_look_forbidden,
     ),
     "chart not installed": Case(

@@ -49,6 +49,7 @@ def test_a_stack_that_keeps_to_the_convention_needs_no_names() -> None:
         services=tuple(map(service_of, copied(there.services.values()))),
         deployments=tuple(map(deployment_of, copied(there.deployments.values()))),
         budgets=tuple(map(budget_of, copied(there.budgets.values()))),
+        namespace="alfred",
     )
     found = discover(alfred(), objects)
     assert found.doubts == ()
@@ -56,7 +57,7 @@ def test_a_stack_that_keeps_to_the_convention_needs_no_names() -> None:
 
 
 def test_nothing_at_all_leaves_the_convention() -> None:
-    found = discover(alfred(), Objects(services=(), deployments=()))
+    found = discover(alfred(), Objects(services=(), deployments=(), namespace="alfred"))
     assert found.stack == alfred()
 
 
@@ -149,7 +150,7 @@ DOUBTS = {
         wrong=lambda s: s.deployments.update(canary=deployment("canary", app="prices", side="right")),
         rule=Rule.UNKNOWN_SLOTS,
         says="Deployments canary and prices-on-the-right",
-        mend="kubectl get pods -l app.kubernetes.io/name=prices",
+        mend="kubectl get pods -n shop -l app.kubernetes.io/name=prices",
     ),
     "no port of that name": Doubt(
         wrong=lambda s: s.spec("storefront").update(ports=[{"name": "http", "port": 80}]),

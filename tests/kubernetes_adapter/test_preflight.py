@@ -540,7 +540,7 @@ ERRORS = {
             {f"PATCH {GREEN_BACKEND}": [refuse(403, "Forbidden", 'user "x" cannot patch resource "deployments"')]}
         ),
         says="the account may not patch deployments.apps in namespace alfred",
-        mend="kubectl auth can-i patch deployments.apps -n alfred",
+        mend="kubectl auth can-i patch deployments.apps/alfred-backend-green -n alfred",
     ),
 }
 

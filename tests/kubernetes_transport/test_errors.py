@@ -13,7 +13,17 @@ from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.stack import Instant
 from bluegreen.platforms.kubernetes.cluster import Identity
 from bluegreen.platforms.kubernetes.credentials import Fixed
-from bluegreen.platforms.kubernetes.errors import LONGEST, Refused, asked_of, clean, own_status, status_of
+from bluegreen.platforms.kubernetes.errors import (
+    LONGEST,
+    MissingRight,
+    Refused,
+    Status,
+    asked_of,
+    clean,
+    error_of,
+    own_status,
+    status_of,
+)
 from bluegreen.platforms.kubernetes.pace import Backoff, Pace, chance
 from bluegreen.platforms.kubernetes.resources import DEPLOYMENTS, LEASES, NODES, PODS, pod_path
 
@@ -43,6 +53,23 @@ LIMIT = Instant(30.0)
 )
 def test_what_was_asked_is_read_from_the_path(path: str, expected: str) -> None:
     assert str(asked_of("list", path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "command"),
+    [
+        ("get", pod_path("alfred", "b", port=80, path="/a"), "get pods/b:80 --subresource=proxy -n alfred"),
+        ("patch", LEASES.one("alfred", "b"), "patch leases.coordination.k8s.io/b -n alfred"),
+        ("list", PODS.all("alfred"), "list pods -n alfred"),
+        ("list", PODS.all(""), "list pods -A"),
+        ("get", "/version", "get /version"),
+    ],
+)
+def test_a_missing_right_is_told_with_the_very_question(verb: str, path: str, command: str) -> None:
+    """``pods/proxy`` is to kubectl the pod called ``proxy``, and without ``-A`` it asks about one namespace."""
+    error = error_of(asked_of(verb, path), Status(code=403), code=403, server="s")
+    assert isinstance(error, MissingRight)
+    assert error.mend == f"give it the right, then check: kubectl auth can-i {command}"
 
 
 def test_a_name_stays_one_part_of_a_path() -> None:

@@ -141,7 +141,7 @@ def test_a_missing_right_is_told_once_with_the_mend(stage: Stage) -> None:
     with pytest.raises(MissingRight) as refused:
         stage.lock().take(OURS, until=stage.now)
     assert str(refused.value) == "the account may not get leases.coordination.k8s.io in namespace alfred (403)"
-    assert refused.value.mend.endswith("kubectl auth can-i get leases.coordination.k8s.io -n alfred")
+    assert refused.value.mend.endswith("kubectl auth can-i get leases.coordination.k8s.io/bluegreen-pair -n alfred")
     assert len(stage.server.heard) == 1
 
 

@@ -178,7 +178,7 @@ def test_403_is_asked_once_and_names_the_right(clock: RecordingClock) -> None:
     error = raised.value
     assert (error.verb, error.resource) == ("patch", "services")
     assert str(error) == "the account may not patch services in namespace alfred (403)"
-    assert error.mend == "give it the right, then check: kubectl auth can-i patch services -n alfred"
+    assert error.mend == "give it the right, then check: kubectl auth can-i patch services/alfred-backend -n alfred"
     assert len(server.heard) == 1
 
 

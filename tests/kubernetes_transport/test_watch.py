@@ -44,7 +44,8 @@ from tests.kubernetes_transport.server import (
 
 from bluegreen.domain.errors import DeadlineExceeded, Interrupted
 from bluegreen.domain.stack import Instant
-from bluegreen.platforms.kubernetes.errors import MissingRight, NotKubernetes, Silent, Unreachable
+from bluegreen.platforms.kubernetes.cluster import Identity
+from bluegreen.platforms.kubernetes.errors import MissingRight, NotKubernetes, Silent, Unauthorized, Unreachable
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.resources import PODS
 from bluegreen.platforms.kubernetes.threadclock import ThreadClock
@@ -53,7 +54,9 @@ from bluegreen.platforms.kubernetes.watch import Changed, Inbox, Patience, Refle
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bluegreen.platforms.kubernetes.credentials import Source
     from bluegreen.platforms.kubernetes.node import Json
+    from bluegreen.platforms.kubernetes.wire import Deadline
 
 PATIENCE = Patience(pace=PACE)
 A, B, C = thing("a", 10), thing("b", 10), thing("c", 10)
@@ -66,17 +69,20 @@ def name_of(item: Json) -> str:
 
 
 @contextmanager
-def followed(clock: RecordingClock, *script: Step) -> Iterator[tuple[ScriptedServer, Reflector[str], Inbox]]:
+def followed(
+    clock: RecordingClock, *script: Step, source: Source | None = None, at_least: str = ""
+) -> Iterator[tuple[ScriptedServer, Reflector[str], Inbox]]:
     """A reflector of pods over a script, at work."""
     inbox = Inbox()
     with ScriptedServer(*script) as server:
         reflector = Reflector(
-            cluster_at(server.port),
+            cluster_at(server.port, source=source),
             PODS.all("alfred"),
             name="pods",
             labels="app=alfred",
             parse=name_of,
             inbox=inbox,
+            at_least=at_least,
             clock=clock,
             patience=PATIENCE,
         )
@@ -132,6 +138,42 @@ def test_w1_a_server_that_ends_every_watch_at_once_is_paced(clock: RecordingCloc
     with followed(clock, LISTED, *[stream(bookmark(11))] * 12) as (server, _, _):
         heard_at_least(server, 14)
     assert clock.waits[:9] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.5, 2.5, 2.5]
+
+
+class Tokens:
+    """Source: one token after the other, each good until the server no longer takes it."""
+
+    def __init__(self, *tokens: str) -> None:
+        self._tokens = list(tokens)
+
+    def fetch(self, _deadline: Deadline, /) -> Identity:
+        return Identity(authorization=f"Bearer {self._tokens.pop(0) if len(self._tokens) > 1 else self._tokens[0]}")
+
+
+def test_a_token_that_ended_between_two_watches_is_nobodys_trouble(clock: RecordingClock) -> None:
+    script = (LISTED, stream(ADD_C), refuse(401, "Unauthorized"), stream(line("DELETED", thing("a", 12)), then=silence))
+    with followed(clock, *script, source=Tokens("old", "new")) as (server, _, inbox):
+        news = told(inbox, 3)
+    assert [names_in(one) for one in news] == [["a", "b"], ["a", "b", "c"], ["b", "c"]]
+    assert [heard.header("authorization") for heard in server.heard] == [*["Bearer old"] * 3, "Bearer new"]
+    assert asked(server) == ["list", "watch 10", "watch 11", "watch 11"]
+
+
+@pytest.mark.parametrize("tokens", [("same",), ("a", "b", "c", "d")], ids=["same", "always newer"])
+def test_a_watch_whose_credentials_are_refused_for_good_is_told(tokens: tuple[str, ...], clock: RecordingClock) -> None:
+    no = refuse(401, "Unauthorized")
+    with followed(clock, LISTED, *[no] * 20, source=Tokens(*tokens)) as (_, reflector, inbox):
+        assert "does not accept the credentials (401)" in trouble_in(told(inbox, 2)[1])
+        assert isinstance(reflector.trouble, Unauthorized)
+
+
+def test_a_list_after_one_that_failed_is_exact(clock: RecordingClock) -> None:
+    """An API server may never reach the version that we saw (its etcd was put back): only an exact list ends it."""
+    too_new = refuse(403, "Forbidden", 'cannot list resource "pods"')
+    with followed(clock, too_new, LISTED, stream(then=silence), at_least="900") as (server, _, inbox):
+        told(inbox, 2)
+        heard_at_least(server, 3)
+    assert [heard.query.get("resourceVersion") for heard in server.heard] == ["900", None, "10"]
 
 
 def test_a_watch_that_lived_takes_the_pace_back(clock: RecordingClock) -> None:

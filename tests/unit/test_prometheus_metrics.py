@@ -21,6 +21,7 @@ from bluegreen.domain.stack import (
     Stack,
     after,
 )
+from bluegreen.domain.values import replace
 from bluegreen.metrics.counts import Unreadable
 from bluegreen.metrics.prometheus import PrometheusMetrics
 from bluegreen.metrics.prometheus_answer import Row
@@ -204,6 +205,15 @@ def test_a_pod_is_known_by_its_address_where_the_label_is_instance() -> None:
     assert script.asked[0] == 'time() - timestamp(up{instance=~"127\\\\.0\\\\.0\\\\.1:9"})'
 
 
+def test_a_pod_without_an_address_yet_is_a_gap_and_never_given_what_names_no_instance() -> None:
+    script = Script(GOOD)
+    reading = read(script, source=replace(SOURCE, pod_label="instance"))
+    assert reading.pods == ()
+    (gap,) = reading.gaps
+    assert (gap.pod, gap.why) == ("web-1", "Prometheus cannot know it: it has no address yet")
+    assert script.asked == []
+
+
 def test_names_are_no_patterns_and_end_no_text() -> None:
     assert about('x{pod=~"$pods"}', ["a.b-c", 'd"e\\f']) == 'x{pod=~"a\\\\.b-c|d\\"e\\\\\\\\f"}'
 
@@ -324,6 +334,12 @@ def test_an_interval_that_is_not_known_is_taken_for_prometheus_own(apart: list[f
     few = tuple(Row({"pod": "web-1"}, ((at, 1.0),)) for at in apart)
     assert read(but(samples=few, ages=(row(120.0),))).gaps == ()
     assert "scrapes each 60 s" in read(but(samples=few, ages=(row(122.0),))).gaps[0].why
+
+
+@pytest.mark.parametrize("apart", [15_000.0, 0.0, -15.0], ids=["times in milliseconds", "all at once", "backwards"])
+def test_an_interval_that_cannot_be_is_not_known_and_no_window_waits_for_it(apart: float) -> None:
+    reading = read(but(samples=(every(apart),)))
+    assert (reading.lag, reading.gaps) == (0.0, ())
 
 
 def test_the_slowest_pods_interval_counts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import math
 import socket
 import ssl
 import threading
@@ -137,6 +138,8 @@ ROWS: list[tuple[str, bytes, int, str]] = [
     ("no values", body({"metric": {}, "values": []}), 200, "no answer of a Prometheus"),
     ("labels of numbers", body({"metric": {"pod": 1}, "value": [1, "2"]}), 200, "no answer of a Prometheus"),
     ("a value that is none", body({"metric": {}, "value": [1, "many"]}), 200, "no answer of a Prometheus"),
+    ("a time of 400 digits", body({"metric": {}, "value": [10**400, "2"]}), 200, "no answer of a Prometheus"),
+    ("a time that is none", body({"metric": {}, "value": [math.nan, "2"]}), 200, "no answer of a Prometheus"),
     ("too deep", b"[" * 100_000, 200, "no answer of a Prometheus"),
     ("too large", b" " * (8 * 1024 * 1024 + 1), 200, "answers with more than 8 MiB"),
     ("nothing", b"", 200, "no answer of a Prometheus"),
@@ -169,6 +172,12 @@ def test_nobody_listens() -> None:
 def test_a_name_that_does_not_exist() -> None:
     with pytest.raises(NoAnswer, match="cannot be reached"):
         client("http://prometheus.invalid:9090").ask("up", timeout=20.0)
+
+
+@pytest.mark.parametrize("url", ["http://prometheus..test:9090", "http://127.0.0.1:1/\u00e9"])
+def test_what_cannot_be_asked_at_all_is_told_and_not_waited_for(url: str) -> None:
+    with pytest.raises(NoAnswer, match="cannot be reached: it is no address"):
+        client(url).ask("up", timeout=5.0)
 
 
 def test_something_that_is_no_http() -> None:
@@ -265,6 +274,12 @@ def test_an_address_that_is_none_or_holds_a_secret_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         Prometheus(url=url)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://[v1]x", "https://[10.0.0.1]"])
+def test_a_host_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match=r"prometheus: .* is no URL of a server"):
+        client(url)
 
 
 def test_a_port_that_is_none_is_refused() -> None:

@@ -65,6 +65,8 @@ def test_series_that_are_declared_only_are_counts_of_nothing_yet() -> None:
         ('hits_total{status="200"} +Inf\n', "hits_total is inf, which is no count"),
         ('hits_total{status="200"} -1\n', "hits_total is -1.0, which is no count"),
         ('hits_total{status="200"} 1.5\n', "hits_total is 1.5, which is no count"),
+        ('hits_total{status="200"} 1e17\n', "hits_total is 1e+17, which is no count"),
+        (f'hits_total{{status="{"2" * 5000}"}} 4\n', "not a number"),
         ("hits_total 4\n", "label status is '', not a number"),
         ('hits_total{status="5xx"} 4\n', "label status is '5xx', not a number"),
         ("<html>busy</html>", "not in Prometheus text format"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bluegreen.appfile import load_app
 from bluegreen.cli import session
+from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.stack import CommandCheck, Slot, after
+from bluegreen.ports import Errand
 from bluegreen.wiring import common, local
 
 if TYPE_CHECKING:
@@ -53,3 +60,49 @@ def test_two_ports_of_one_service_are_refused(tmp_path: Path) -> None:
             emit=lambda _event: None,
         )
     assert not (tmp_path / "state").exists()
+
+
+OURS = {
+    "BLUEGREEN_NOTIFY": "mailtos://ann:canary-1@x.test",
+    "BLUEGREEN_PROMETHEUS_TOKEN": "canary-2",
+    "BLUEGREEN_PROMETHEUS_USER": "ann",
+    "BLUEGREEN_PROMETHEUS_PASSWORD": "canary-3",
+}
+
+
+def test_a_command_check_gets_no_secret_of_ours(shop: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in OURS.items():
+        monkeypatch.setenv(name, value)
+    clock, seen = SystemClock(), tmp_path / "seen"
+    dump = f"import json, os; json.dump(dict(os.environ), open({str(seen)!r}, 'w'))"
+    check = CommandCheck(name="c", command=(sys.executable, "-c", dump))
+    errand = Errand(check=check, slot=Slot.GREEN, release="r-1", workloads=())
+    end = common.commands_of(shop, clock=clock, addresses=()).run(errand, until=after(clock.now(), 20.0))
+    assert end.passed, end
+    assert OURS.keys() & json.loads(seen.read_text()).keys() == set()
+
+
+def test_a_credential_plugin_gets_no_secret_of_ours(tmp_path: Path) -> None:
+    seen, plugin = tmp_path / "seen", tmp_path / "plugin"
+    plugin.write_text(f"#!{sys.executable}\nimport json, os\njson.dump(dict(os.environ), open({str(seen)!r}, 'w'))\n")
+    plugin.chmod(0o755)
+    login = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"exec": login}}],
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "bluegreen", "--platform", "kubernetes", "status"],
+        env={**os.environ, **OURS, "KUBECONFIG": json.dumps(kubeconfig), "KEPT": "yes"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "did not answer with JSON" in done.stderr, done
+    told = json.loads(seen.read_text())
+    assert told["KEPT"] == "yes"
+    assert OURS.keys() & told.keys() == set()

@@ -2,7 +2,8 @@
 
 It is started without a shell, in a process group of its own, with nothing on its standard input. At its limit, or when
 the release is interrupted, the whole group is asked to end and then killed; what is left of the group after its own end
-is killed as well. A program that leaves the group on purpose is not followed.
+is killed as well. A program that leaves the group on purpose is not followed, and one that has become another user (by
+sudo, for one) may not be killed by us: it is not waited for, and told.
 """
 
 from __future__ import annotations
@@ -136,7 +137,8 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
     _signal(process, signal.SIGKILL)
-    process.wait()
+    with suppress(subprocess.TimeoutExpired):  # another user's, which we may not kill
+        process.wait(_GRACE)
 
 
 def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
@@ -146,6 +148,8 @@ def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
 
 def _end(process: subprocess.Popen[bytes], lines: tuple[str, ...], *, late: bool, limit: Seconds) -> ErrandEnd:
     said = f": {' / '.join(lines)}" if lines else ""
+    if process.returncode is None:
+        return ErrandEnd(passed=False, detail=f"at its limit of {limit:g} s, and may not be killed: it runs on{said}")
     if late:
         return ErrandEnd(passed=False, detail=f"killed at its limit of {limit:g} s{said}")
     code = process.returncode

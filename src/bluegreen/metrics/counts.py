@@ -21,6 +21,12 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 OTHER_METHOD = "other"
 
+LARGEST = 2**53
+"""A float above that cannot count one by one; and a number of that size is no count of requests."""
+
+LONGEST_STATUS = 9
+"""Digits; those of HTTP have three."""
+
 EXCERPT = 80
 """How much of a stranger's text is repeated."""
 
@@ -46,7 +52,7 @@ def answers(samples: Iterable[Sample], *, name: str, label: str = "status") -> A
     counts: Counter[int] = Counter()
     for sample in samples:
         status = sample.labels.get(label, "")
-        if not status.isdecimal():
+        if not status.isdecimal() or len(status) > LONGEST_STATUS:
             raise Unreadable(f"{name} has a sample whose label {label} is {excerpt(status)}, not a number")
         counts[int(status)] += _whole(sample, name)
     return tuple(sorted(counts.items()))
@@ -96,7 +102,7 @@ def _edge(sample: Sample, name: str) -> float:
 
 def _whole(sample: Sample, name: str) -> int:
     value = float(sample.value)
-    if not (math.isfinite(value) and value >= 0 and value.is_integer()):
+    if not (0 <= value <= LARGEST and value.is_integer()):
         raise Unreadable(f"{name} is {value}, which is no count")
     return int(value)
 

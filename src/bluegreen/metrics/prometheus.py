@@ -101,6 +101,8 @@ class PrometheusMetrics:
     def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
         """Ask about every pod of the snapshot, ready or not."""
         pods = [pod for work in snapshot.workloads for pod in work.pods if pod.service in self._asked]
+        nameless = [pod for pod in pods if not self._key(pod)]
+        pods = [pod for pod in pods if self._key(pod)]
         started = self._clock.now()
         end = Instant(min(until, started + (BRIEF if self._silent else PATIENCE)))
         try:
@@ -109,7 +111,8 @@ class PrometheusMetrics:
         except NoAnswer as error:
             self._silent = True
             found = [_nothing(pod, str(error)) for pod in pods]
-        return self._reading(found, started=started)
+        unknown = [_nothing(pod, "cannot know it: it has no address yet") for pod in nameless]
+        return self._reading([*found, *unknown], started=started)
 
     def foresee(self, snapshot: Snapshot, *, until: Instant) -> Sequence[Finding]:
         """A warning for each service and reason for which the ready pods of the snapshot cannot be counted now."""
@@ -133,7 +136,7 @@ class PrometheusMetrics:
         seen = self._ask(ages(self._scrapes), self._source.scrapes, pods, end=end)
         if self._interval is None and seen.rows:
             over = samples(self._scrapes, over=LOOK_BACK)
-            self._interval = interval_of(self._ask(over, self._source.scrapes, pods, end=end))
+            self._interval = interval_of(self._ask(over, self._source.scrapes, pods, end=end), over=LOOK_BACK)
         of_service = {name: [pod for pod in pods if pod.service == name] for name in self._asked}
         return [(self._ask_about(name, mine, seen, end=end), mine) for name, mine in of_service.items() if mine]
 
@@ -172,7 +175,7 @@ class PrometheusMetrics:
         return Answer(called=called, rows={name: mine for name, mine in found.items() if name in names})
 
     def _key(self, pod: Pod) -> str:
-        """What the label says of the pod."""
+        """What the label says of the pod; empty: nothing yet."""
         return pod.address if self._source.pod_label == "instance" else pod.name
 
     def _find(self, told: _Told, pods: Sequence[Pod], started: Instant) -> list[_Found]:

@@ -7,6 +7,7 @@ the series would be half of the requests.
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from bluegreen.domain.values import dataclass
@@ -41,7 +42,7 @@ def rows(body: bytes, *, kind: str = "") -> tuple[Row, ...]:
         if data["resultType"] not in {"vector", "matrix"}:
             raise Unreadable(f"answers with a {excerpt(data['resultType'])}, not with series: mend the query")
         found = tuple(_row(each) for each in data["result"])
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, OverflowError) as error:
         what = f" ({kind.partition(';')[0]})" if kind else ""
         raise Unreadable(f"answers with something that is no answer of a Prometheus{what}") from error
     _refuse_twins(found)
@@ -69,7 +70,10 @@ def _row(found: Mapping[str, Any]) -> Row:
     points = found["values"] if "values" in found else [found["value"]]
     if not points or not all(isinstance(text, str) for pair in labels.items() for text in pair):
         raise ValueError("a series without values, or with labels that are no text")
-    return Row(dict(labels), tuple((float(at), float(value)) for at, value in points))
+    row = Row(dict(labels), tuple((float(at), float(value)) for at, value in points))
+    if not all(math.isfinite(at) for at, _ in row.points):
+        raise ValueError("a value without a time")
+    return row
 
 
 def _refuse_twins(found: Iterable[Row]) -> None:

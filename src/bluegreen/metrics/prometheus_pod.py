@@ -91,11 +91,15 @@ def missed(old: Seconds, *, interval: Seconds) -> str:
     return f"has nothing of it from the last {old:.0f} s, though it scrapes each {interval:.3g} s"
 
 
-def interval(samples: Answer) -> Seconds | None:
-    """How far the samples are apart, of the pod that is scraped least often; None: there are not two of any."""
+def interval(samples: Answer, *, over: Seconds) -> Seconds | None:
+    """How far the samples of the last ``over`` seconds are apart, of the pod that is scraped least often.
+
+    None: there are not two of any, or their times are none (of another unit, for one): no window may wait for them.
+    """
     rows = (row for found in samples.rows.values() for row in found)
     apart = ([later - earlier for (earlier, _), (later, _) in pairwise(row.points)] for row in rows)
-    return max((median(each) for each in apart if each), default=None)
+    found = max((median(each) for each in apart if each), default=None)
+    return found if found is not None and 0 < found <= over else None
 
 
 def histogram(times: Answer, pod: str, *, timing: Timing, scale: float) -> Histogram:

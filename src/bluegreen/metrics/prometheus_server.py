@@ -52,7 +52,7 @@ class Server:
 
     def __init__(self, source: Prometheus, environment: Mapping[str, str]) -> None:
         """Read what it takes. Raises UsageError for a file that cannot be read, or credentials that contradict."""
-        parts = urlsplit(source.url)
+        parts = _parts(source.url)
         self.name = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
         self._host, self._port = parts.hostname or "", _port(parts)
         self._path = parts.path.rstrip("/") + _PATH
@@ -91,6 +91,8 @@ class Server:
             heard.put(NoAnswer("does not answer in time"))
         except (OSError, http.client.HTTPException) as error:
             heard.put(NoAnswer(f"cannot be reached: {_reason(error)}"))
+        except ValueError:  # a name with two dots in a row, a path with letters of no URL
+            heard.put(NoAnswer("cannot be reached: it is no address that can be asked"))
         except Unreadable as error:
             heard.put(error)
 
@@ -113,6 +115,13 @@ class Server:
     def _headers(self) -> dict[str, str]:
         headers = {"accept": "application/json", "connection": "close", "user-agent": "bluegreen"}
         return headers | ({"authorization": self._credentials} if self._credentials else {})
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError as error:
+        raise UsageError(f"prometheus: {url!r} is no URL of a server", mend="write https://host:9090") from error
 
 
 def _port(parts: SplitResult) -> int | None:

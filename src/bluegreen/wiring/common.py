@@ -129,11 +129,16 @@ def commands_of(stack: Stack, *, clock: Clock, addresses: Sequence[Addresses]) -
     return LateCommands(make)
 
 
+def open_environment() -> dict[str, str]:
+    """Our environment without the secrets that are for nobody else: where the cluster is read from."""
+    return {name: value for name, value in os.environ.items() if name not in SECRETS}
+
+
 def child_environment() -> dict[str, str]:
     """What another program may see of our environment: no kubeconfig's content, and no secret of ours."""
     from bluegreen.platforms.kubernetes.kubeconfig import child_environment as without_content
 
-    return {name: value for name, value in without_content(os.environ).items() if name not in SECRETS}
+    return without_content(open_environment())
 
 
 def listening_clock() -> SystemClock:

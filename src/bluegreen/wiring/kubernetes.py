@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from bluegreen.wiring.common import (
     commands_of,
     listening_clock,
     new_id,
+    open_environment,
     prometheus_metrics,
     read_from,
     who,
@@ -77,7 +77,7 @@ def open_world(place: Place, *, emit: Callable[[Event], None], releases: bool = 
     read counters with is opened now, for a wrong setting of it has to be told before the first write.
     """
     stack = read_from(stack_of(place.app), place.prometheus)
-    cluster = load_cluster(os.environ, context=place.context)
+    cluster = load_cluster(open_environment(), context=place.context)
     clock = SteadyClock(listening_clock())
     namespace = place.namespace or stack.name
     api = Api(cluster, clock=clock, pace=Pace(outage=PATIENT if releases else BRIEF))

@@ -53,7 +53,7 @@ def _turned(api: Api, path: str, marks: Marks, *, slot: Slot | None, until: Inst
     if slot is not None:
         other = marks.selector(slot.other)
         ops: list[Json] = [
-            {"op": "test", "path": "/spec/selector/matchLabels", "value": other},
+            {"op": "test", "path": "/spec/selector", "value": {"matchLabels": other}},
             {
                 "op": "replace",
                 "path": f"/spec/selector/matchLabels/{escaped(marks.slot_label)}",
@@ -66,9 +66,14 @@ def _turned(api: Api, path: str, marks: Marks, *, slot: Slot | None, until: Inst
 
 
 def change_of(found: Budget, marks: Marks, *, slot: Slot | None) -> Json | None:
-    """The patch; None: it is so already. A null takes out what a merge would otherwise leave."""
+    """The patch; None: it is so already, or it is not by labels and a least number: to turn it would be to invent.
+
+    A null takes out what a merge would otherwise leave.
+    """
     marked = value_of(found.meta.annotations, names.MINIMUM)
     minimum = marked or found.minimum
+    if not (found.plain and minimum):
+        return None
     labels = dict(marks.labels) if slot is None else marks.selector(slot)
     least = WHOLE if slot is None else minimum
     if dict(found.selector) == labels and found.minimum == least and bool(marked) is (slot is None):

@@ -40,6 +40,7 @@ class Objects:
     deployments: Sequence[Deployment]
     budgets: Sequence[Budget] | None = None
     """None: they may not be listed."""
+    namespace: str
 
     def service(self, name: str) -> Service | None:
         """The Service of that name."""
@@ -254,18 +255,19 @@ def budgets_of(marks: Marks, budgets: Iterable[Budget]) -> Iterator[Budget]:
 def _doubtful(marks: Marks, there: Objects) -> Iterator[Finding]:
     for slot in Slot:
         found = sorted(each.meta.name for each in _workloads(marks, slot, there))
+        pods = _selected(marks, slot, there.namespace)
         if len(found) > 1:
             yield refuse(
                 Rule.UNKNOWN_SLOTS,
                 f"Deployments {' and '.join(found)} have pods of {marks.service} in {slot}: users of the slot would "
                 "meet both, and a release would change one of them",
-                f"give all but one other labels, or remove them; {_selected(marks, slot)} shows their pods",
+                f"give all but one other labels, or remove them; {pods} shows their pods",
             )
 
 
-def _selected(marks: Marks, slot: Slot) -> str:
+def _selected(marks: Marks, slot: Slot, namespace: str) -> str:
     labels = ",".join(f"{name}={value}" for name, value in marks.selector(slot).items())
-    return f"kubectl get pods -l {labels}"
+    return f"kubectl get pods -n {namespace} -l {labels}"
 
 
 # --- the port that users call -------------------------------------------------------------------------------------

@@ -246,14 +246,25 @@ def _unauthorized(status: Status, *, server: str) -> Unauthorized:
 
 def _missing_right(asked: Asked, status: Status) -> MissingRight:
     place = f" in namespace {asked.namespace}" if asked.namespace else ""
-    where = f" -n {asked.namespace}" if asked.namespace else ""
+    question = question_of(asked.verb, asked.resource, name=asked.name, namespace=asked.namespace)
     return MissingRight(
         f"the account may not {asked.verb} {asked.resource}{place} (403)",
         status=status,
         verb=asked.verb,
         resource=asked.resource,
-        mend=f"give it the right, then check: kubectl auth can-i {asked.verb} {asked.resource}{where}",
+        mend=f"give it the right, then check: {question}",
     )
+
+
+def question_of(verb: str, resource: str, *, name: str, namespace: str) -> str:
+    """The command that asks whether the account has it now. To kubectl ``pods/log`` would be the pod called ``log``."""
+    whole, _, part = resource.partition("/")
+    if not whole:  # a path that is none of a resource
+        return f"kubectl auth can-i {verb} {resource}"
+    what = f"{whole}/{name}" if name else whole
+    sub = f" --subresource={part}" if part else ""
+    where = f" -n {namespace}" if namespace else " -A"
+    return f"kubectl auth can-i {verb} {what}{sub}{where}"
 
 
 def _not_kubernetes(asked: Asked, *, code: int, server: str) -> PlatformError:

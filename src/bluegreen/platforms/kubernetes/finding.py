@@ -22,6 +22,7 @@ def find(stack: Stack, api: Api, *, namespace: str, until: Instant) -> Found:
         services=tuple(map(service_of, listed(api, SERVICES, namespace=namespace, until=until))),
         deployments=tuple(map(deployment_of, listed(api, DEPLOYMENTS, namespace=namespace, until=until))),
         budgets=_budgets(api, namespace=namespace, until=until),
+        namespace=namespace,
     )
     return discover(stack, there)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.stack import HttpCheck
 from bluegreen.platforms.kubernetes import names
-from bluegreen.platforms.kubernetes.errors import Refused, clean
+from bluegreen.platforms.kubernetes.errors import Refused, clean, question_of
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.resources import ACCESS_REVIEWS, RULES_REVIEWS, SELF_REVIEWS
 from bluegreen.ports import Severity
@@ -287,11 +287,7 @@ class Lack:
     @property
     def question(self) -> str:
         """The command that asks whether the account has it now."""
-        what, slash, part = self.right.resource.partition("/")
-        name = f"/{self.object}" if self.object else ""
-        sub = f" --subresource={part}" if slash else ""
-        where = f" -n {self.namespace}" if self.namespace else " -A"
-        return f"kubectl auth can-i {self.verb} {what}{name}{sub}{where}"
+        return question_of(self.verb, self.right.resource, name=self.object, namespace=self.namespace)
 
 
 def told(lacks: Sequence[Lack]) -> str:

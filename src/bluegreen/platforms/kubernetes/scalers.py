@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bluegreen.platforms.kubernetes import names
-from bluegreen.platforms.kubernetes.errors import Conflict
+from bluegreen.platforms.kubernetes.errors import Conflict, NotFound
 from bluegreen.platforms.kubernetes.looking import listed
 from bluegreen.platforms.kubernetes.objects import scaler_of
 from bluegreen.platforms.kubernetes.resources import SCALERS
@@ -46,13 +46,23 @@ class Scalers:
     def _all(self, *, until: Instant) -> list[Scaler]:
         return [scaler_of(item) for item in listed(self._api, SCALERS, namespace=self._namespace, until=until)]
 
+    def _fresh(self, *, until: Instant) -> list[Scaler]:
+        return [scaler_of(item) for item in self._api.list(SCALERS.all(self._namespace), until=until).items]
+
     def _tell(self, found: Scaler, change: Callable[[Scaler], Json | None], *, until: Instant) -> None:
-        """Write what is still to be changed. Its version moves with each of its looks: a conflict is asked again."""
-        path = SCALERS.one(self._namespace, found.meta.name)
-        while (patch := change(found)) is not None:
-            with suppress(Conflict):
+        """Write what is still to be changed. Its version moves with each of its looks: a conflict is asked again.
+
+        By a list, for the account need not have the right to get one. One that is gone meanwhile has nothing to say.
+        """
+        path, now = SCALERS.one(self._namespace, found.meta.name), found
+        while (patch := change(now)) is not None:
+            with suppress(Conflict, NotFound):
                 self._api.merge_patch(path, patch, until=until)
-            found = scaler_of(self._api.get(path, until=until))
+                return
+            left = [one for one in self._fresh(until=until) if one.meta.uid == found.meta.uid]
+            if not left:
+                return
+            now = left[0]
 
 
 def _held(scaler: Scaler, replicas: int) -> Json | None:

@@ -294,7 +294,7 @@ class Api:
         )
         call = _read("watch", path, query=query + _selection(labels, fields))
         deadline = Deadline(self._clock, after(self._clock.now(), lasts + silence), what=str(call.asked))
-        answer = self._open(call, deadline=deadline, patience=silence)
+        answer = self._open(call, patience=silence)
         return self._events(call, answer, deadline=deadline, silence=silence)
 
     def _events(self, call: _Call, answer: Answer, *, deadline: Deadline, silence: Seconds) -> Generator[WatchEvent]:
@@ -304,22 +304,32 @@ class Api:
             answer.close()
             self._connection.close()
 
-    def _open(self, call: _Call, *, deadline: Deadline, patience: Seconds) -> Answer:
-        """Send a watch; its first byte may be as late as any other. Raises what refuses it."""
+    def _open(self, call: _Call, *, patience: Seconds) -> Answer:
+        """Send a watch; its first byte may be as late as any other. Raises what refuses it.
+
+        A token ends between two watches as it does between two calls: what is newer is tried once, and nobody is told.
+        """
+        credentials = self._cluster.credentials
         head = Deadline(self._clock, after(self._clock.now(), patience), what=str(call.asked))
         try:
-            identity = self._cluster.credentials.identity(head)
-            answer = self._connection.send(call.request(self._cluster.server.prefix), identity, deadline=head)
-            if answer.status == 200:
-                return answer
-            refusal = self._refusal(call, self._whole(answer, head, largest=LARGEST_TEXT))
+            identity = credentials.identity(head)
+            answer = self._opened(call, identity, head)
+            if isinstance(answer, Unauthorized) and credentials.renewed(identity, head):
+                answer = self._opened(call, credentials.identity(head), head)
         except Broken as broken:
             raise self._unreachable(call, str(broken)) from broken
         except DeadlineExceeded as error:
             raise Silent(f"{call.asked}: {self._cluster.server} is silent") from error
-        if isinstance(refusal, Unauthorized):
-            self._cluster.credentials.renewed(identity, deadline)
-        raise refusal
+        if isinstance(answer, PlatformError):
+            raise answer
+        return answer
+
+    def _opened(self, call: _Call, identity: Identity, head: Deadline) -> Answer | PlatformError:
+        """The answer that brings events, or why there is none. Raises Broken, and what the deadline raises."""
+        answer = self._connection.send(call.request(self._cluster.server.prefix), identity, deadline=head)
+        if answer.status == 200:
+            return answer
+        return self._refusal(call, self._whole(answer, head, largest=LARGEST_TEXT))
 
     def _lines(self, call: _Call, answer: Answer, *, deadline: Deadline, silence: Seconds) -> Iterator[bytes]:
         rest = b""

@@ -229,10 +229,8 @@ class Reflector(Generic[T]):
 
     def _list(self) -> None:
         until = after(self._clock.now(), self._patience.listing)
-        listing = self._api.list(
-            self._path, labels=self._labels, fields=self._fields, at_least=self._at_least, until=until
-        )
-        self._at_least = ""  # a list that follows trouble is exact
+        at_least, self._at_least = self._at_least, ""  # a list that follows trouble is exact
+        listing = self._api.list(self._path, labels=self._labels, fields=self._fields, at_least=at_least, until=until)
         if not listing.version:
             raise NotKubernetes(f"list {self._name}: an answer without a version")
         objects = {_uid(item): self._parse(item) for item in listing.items}
