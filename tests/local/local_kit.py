@@ -17,6 +17,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
+import psutil
+
 from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import DeadlineExceeded
 from bluegreen.domain.image import ImageReference
@@ -231,11 +233,22 @@ class Local:
     def kill_all(self) -> None:
         """The end of everything, as at a power cut: nobody gets to say a word."""
         with contextlib.suppress(AssertionError):
-            self.supervisord().signal(signal.SIGKILL)
+            self._kill_supervisord()
         living = self.processes()
         for process in living:
             process.signal(signal.SIGKILL)
         assert not processes.wait_gone(living, clock=CLOCK, until=soon(5))
+
+    def _kill_supervisord(self) -> None:
+        """With what it has just started and what has not written its pid yet: a stopped one starts nothing more."""
+        supervisord = self.supervisord()
+        supervisord.signal(signal.SIGSTOP)
+        started = psutil.Process(supervisord.pid).children(recursive=True)
+        for process in (
+            supervisord,
+            *(processes.Process(pid=each.pid, identity=processes.identity(each.pid)) for each in started),
+        ):
+            process.signal(signal.SIGKILL)
 
 
 @contextlib.contextmanager
