@@ -244,11 +244,10 @@ class Local:
         supervisord = self.supervisord()
         supervisord.signal(signal.SIGSTOP)
         started = psutil.Process(supervisord.pid).children(recursive=True)
-        for process in (
-            supervisord,
-            *(processes.Process(pid=each.pid, identity=processes.identity(each.pid)) for each in started),
-        ):
-            process.signal(signal.SIGKILL)
+        supervisord.signal(signal.SIGKILL)
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @contextlib.contextmanager
