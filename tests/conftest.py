@@ -7,11 +7,12 @@ is used and left as it is; TESTBED_SHARED=NAME is the one that `python -m testbe
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from testbed.cluster import Cluster, need
 from testbed.errors import Unavailable
+from testbed.locks import exclusive
 from testbed.places import default_places
 from testbed.start import Wish, prepare, up
 from testbed.stop import down
@@ -36,14 +37,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def possible(pytestconfig: pytest.Config) -> None:
-    """That a cluster can run here, with all that it is made of; how far a first build is can be seen as it goes."""
+def tell_at_once(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Shows a line as it comes, for what takes minutes."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
-    def tell_at_once(line: str) -> None:
+    def tell_one(line: str) -> None:
         with capture.global_and_fixture_disabled():
             tell(line)
 
+    return tell_one
+
+
+@pytest.fixture(scope="session")
+def possible(tell_at_once: Callable[[str], None]) -> None:
+    """That a cluster can run here, with all that it is made of; how far a first build is can be seen as it goes."""
     try:
         prepare(own_places("suite"), Wish(), tell=tell_at_once)
     except Unavailable as error:
@@ -58,12 +65,12 @@ def shared_name() -> str:
 
 
 @pytest.fixture(scope="session")
-def cluster(possible: None, shared_name: str) -> Iterator[Cluster]:
-    """Two nodes with DNS and Prometheus, for the whole run."""
+def cluster(possible: None, shared_name: str, tell_at_once: Callable[[str], None]) -> Iterator[Cluster]:
+    """Two nodes with DNS and Prometheus, for the whole run; of two runs at once the second waits for the first."""
     if shared_name:
         yield need(default_places(shared_name))
         return
     places = own_places("suite")
-    running = up(places, Wish(), tell=tell)
-    yield running
-    down(places, tell=tell)
+    with exclusive(places.state.parent / f"{places.name}.tests", tell=tell_at_once):
+        yield up(places, Wish(), tell=tell)
+        down(places, tell=tell)
