@@ -10,6 +10,7 @@ import json
 import tempfile
 import uuid
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,6 +177,21 @@ class Ground:
             assert slot, "a test has left neither slot ready"
             for name in self.stack.names:
                 self.kubectl("patch", "service", name, "-p", json.dumps({"spec": {"selector": {"slot": slot}}}))
+        eventually(partial(self._is_at_rest, slot), what=f"{slot} at rest", limit=60)
+        self._calm(str(Slot(slot).other))
+
+    def _calm(self, slot: str) -> None:
+        """End what would come and go while the next test looks: what cannot get ready, or is on its way out."""
+        if not self._is_at_rest(slot):
+            self.kubectl("scale", "deployments", "-l", f"slot={slot}", "--replicas=0")
+            eventually(partial(self._is_at_rest, slot), what=f"no pod in {slot}", limit=60)
+
+    def _is_at_rest(self, slot: str) -> bool:
+        """Whether it has as many pods as it wants, all of them ready, and none that ends."""
+        found = json.loads(self.kubectl("get", "deployments,pods", "-l", f"slot={slot}", "-o", "json"))["items"]
+        wanted = sum(item["spec"]["replicas"] for item in found if item["kind"] == "Deployment")
+        pods = [item for item in found if item["kind"] == "Pod"]
+        return len(pods) == wanted and all(map(_serves, pods))
 
     def _selected(self) -> set[str]:
         found = json.loads(self.kubectl("get", "services", *self.stack.names, "-o", "json"))["items"]
@@ -208,6 +224,11 @@ class Ground:
 
 
 RBAC = "rbac.authorization.k8s.io/v1"
+
+
+def _serves(pod: Manifest) -> bool:
+    conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
 def _account(namespace: str) -> list[Manifest]:
