@@ -37,11 +37,22 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@pytest.hookimpl(trylast=True)  # after they were shuffled, which stays so within each part
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever of these comes first builds the cluster's programs, if they are not in the cache yet."""
+    """Whichever of the cluster's comes first builds its programs, if they are not in the cache yet.
+
+    What counts users' losses for minutes comes first on this machine and last on the cluster: the two streams of
+    scripts/test share a few processors, and both at once would lose requests for want of them.
+    """
     for item in items:
         if item.get_closest_marker("cluster"):
             item.add_marker(pytest.mark.timeout(_FIRST_BUILD))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> bool:
+    soaks = item.get_closest_marker("soak") is not None
+    return soaks if item.get_closest_marker("cluster") else not soaks
 
 
 @pytest.fixture(scope="session")

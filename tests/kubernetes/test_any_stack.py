@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from testbed.cluster import Cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
 STACKS = ("pages", "market", "forum")
 

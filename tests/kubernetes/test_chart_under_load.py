@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from testbed.cluster import Cluster
     from tests.kubernetes.conftest import StartLoad
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
 TAG = "chart"
 FEW = Rates(new=6, keepalive=12, slow=1, post=5, stream=1, websocket=4)

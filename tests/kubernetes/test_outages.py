@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(1200)]
 
-CALM = Rates(new=4, keepalive=8, slow=1, post=4, stream=1, websocket=4)
+CALM = Rates(new=2, keepalive=8, slow=1, post=1, stream=1, websocket=2, post_connections=0)
+"""From each of two nodes, on each of six stacks: more would ask for more than two processors have."""
 WINDOWS = {"deploy": "3", "validate": "3", "switch": "3", "observe": "40", "retire": "0"}
 """Seconds of each release's window; the one in its window when the outage begins is still in it when it ends."""
 SHORT = {"deploy": {0}, "validate": {70}, "switch": {0}, "observe": {0}, "retire": {0}}

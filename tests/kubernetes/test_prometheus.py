@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cluster_harness import ClusterStack
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
 URL = "http://prometheus.monitoring.svc:9090"
 FROM = ("--prometheus", URL, "--validation-time", "20")
