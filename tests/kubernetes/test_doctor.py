@@ -130,14 +130,19 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[case.rule for case in CASES])
 def test_what_is_wrong_with_a_real_object_is_found_and_its_mend_mends_it(shared: ClusterStack, case: Case) -> None:
+    before = of_rule(doctor(shared), case)
     strategy = "merge" if case.kind == "pdb" else "strategic"
     shared.kubectl("patch", case.kind, case.name, f"--type={strategy}", "-p", case.patch)
-    found = [each for each in doctor(shared, code=case.code) if each["rule"] == case.rule and case.name in told(each)]
-    assert len(found) == 1, found
-    assert found[0]["why"]
-    shell(shared, pasted(found[0]["mend"]))
-    again = [each for each in doctor(shared) if each["rule"] == case.rule]
-    assert not [each for each in again if case.name in told(each)], again
+    (found,) = [each for each in of_rule(doctor(shared, code=case.code), case) if each not in before]
+    assert found["why"]
+    shell(shared, pasted(found["mend"]))
+    again = of_rule(doctor(shared), case)
+    assert found not in again
+    assert all(each in before for each in again), again
+
+
+def of_rule(found: Found, case: Case) -> Found:
+    return [each for each in found if each["rule"] == case.rule and case.name in told(each)]
 
 
 def told(found: dict[str, Any]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.kubernetes_adapter.alfred_kit import Namespace
 from tests.kubernetes_adapter.authority_kit import without
 from tests.kubernetes_adapter.cluster_kit import LIMIT, Served
 
 from bluegreen.domain.rules import Rule
+from bluegreen.platforms.kubernetes.rights import RIGHTS, Lack, give
 from bluegreen.ports import Severity
 
 if TYPE_CHECKING:
@@ -84,7 +86,25 @@ def test_a_missing_right_is_a_finding_with_the_commands_that_give_it() -> None:
     found = [each for each in examined(served) if each.rule == Rule.MISSING_RIGHT]
     assert [each.severity for each in found] == [Severity.REFUSE]
     assert found[0].mend == (
-        "kubectl create role bluegreen-patch-services -n alfred --verb=patch --resource=services "
+        "kubectl create role bluegreen-patch-services-alfred-backend-for-ann -n alfred "
+        "--verb=patch --resource=services "
         "--resource-name=alfred-backend --resource-name=alfred-gateway && "
-        "kubectl create rolebinding bluegreen-patch-services -n alfred --role=bluegreen-patch-services --user=ann"
+        "kubectl create rolebinding bluegreen-patch-services-alfred-backend-for-ann -n alfred "
+        "--role=bluegreen-patch-services-alfred-backend-for-ann --user=ann"
     )
+
+
+@pytest.mark.parametrize(
+    ("who", "names", "subject"),
+    [
+        ("system:serviceaccount:shop:ci", "bluegreen-list-nodes-for-shop-ci", "--serviceaccount=shop:ci"),
+        ("Ann O'Hara", "bluegreen-list-nodes-for-ann-o-hara", """--user='Ann O'"'"'Hara'"""),
+        ("oidc/ann@shop.test", "bluegreen-list-nodes-for-oidc-ann-shop-test", "--user=oidc/ann@shop.test"),
+    ],
+)
+def test_what_gives_a_right_has_a_name_of_its_own_for_each_account(who: str, names: str, subject: str) -> None:
+    right = next(each for each in RIGHTS if each.everywhere and each.plural == "nodes")
+    told = give([Lack(right=right, verb="list")], who)
+    create, bind = told.split(" && ")
+    assert create == f"kubectl create clusterrole {names} --verb=list --resource=nodes"
+    assert bind == f"kubectl create clusterrolebinding {names} --clusterrole={names} {subject}"

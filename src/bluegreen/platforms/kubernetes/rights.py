@@ -6,6 +6,8 @@ a right; it does not decide what an account has.
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -312,18 +314,29 @@ def give(lacks: Sequence[Lack], who: str = "") -> str:
         return f"give {'it' if len(lacks) == 1 else 'them'} to the account, then check: {first.question}"
     kind, where = ("clusterrole", "") if first.right.everywhere else ("role", f" -n {first.namespace}")
     verbs = ",".join(dict.fromkeys(lack.verb for lack in lacks))
-    name = f"bluegreen-{verbs.replace(',', '-')}-{first.right.plural.replace('/', '-')}"
-    only = "".join(f" --resource-name={each}" for each in dict.fromkeys(lack.object for lack in lacks) if each)
+    objects = [each for each in dict.fromkeys(lack.object for lack in lacks) if each]
+    name = _own_name(verbs, first.right.plural, *objects[:1], "for", _account(who))
+    only = "".join(f" --resource-name={each}" for each in objects)
     return (
         f"kubectl create {kind} {name}{where} --verb={verbs} --resource={first.right.resource}{only} && "
         f"kubectl create {kind}binding {name}{where} --{kind}={name} {_subject(who)}"
     )
 
 
+def _own_name(*words: str) -> str:
+    """A name that another account's, and another stack's, does not have: ``create`` would find it taken."""
+    return "-".join(["bluegreen", *(re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-") for word in words)])
+
+
+def _account(who: str) -> str:
+    """``NAMESPACE:NAME`` of a service account, which the API server calls ``system:serviceaccount:NAMESPACE:NAME``."""
+    return who.removeprefix("system:serviceaccount:")
+
+
 def _subject(who: str) -> str:
-    """The account as kubectl takes it: ``system:serviceaccount:NAMESPACE:NAME`` is how the API server calls one."""
-    account = who.removeprefix("system:serviceaccount:")
-    return f"--serviceaccount={account}" if account != who else f"--user={who}"
+    """The account as kubectl takes it, in a shell."""
+    account = _account(who)
+    return f"--serviceaccount={account}" if account != who else f"--user={shlex.quote(who)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
