@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import pytest
 from testbed.errors import TestbedError
 from testbed.start import need_tools
 from tests.testbed.helpers import tell
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "tools" / "helm" / "alfred"
 HELMS = ("helm3", "helm4")
+NEWEST_AND_LONG_ALL = ("helm4", pytest.param("helm3", marks=pytest.mark.long))
 SERVICES = ("backend", "gateway")
 SLOTS = ("blue", "green")
 

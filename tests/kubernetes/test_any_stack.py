@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
-STACKS = ("pages", "market", "forum")
+STACKS = ("market", *(pytest.param(name, marks=pytest.mark.long) for name in ("pages", "forum")))
 
 
 @pytest.mark.parametrize("name", STACKS)

@@ -9,7 +9,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes.chart_kit import CHANGED, FIRST, HELMS, NEW_SIZE, SERVICES, V2, Refusal, installed, place
+from tests.kubernetes.chart_kit import (
+    CHANGED,
+    FIRST,
+    NEW_SIZE,
+    NEWEST_AND_LONG_ALL,
+    SERVICES,
+    V2,
+    Refusal,
+    installed,
+    place,
+)
 
 from cluster_harness import wait_until
 
@@ -23,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.cluster
 
 
-@pytest.fixture(params=HELMS)
+@pytest.fixture(params=NEWEST_AND_LONG_ALL)
 def here(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Place]:
     """Installed by one of both Helms, and released once since: users are on green."""
     with place(cluster, request.param, purpose="paths") as found:

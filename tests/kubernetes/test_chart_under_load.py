@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from testbed.start import need_tools
 from tests.kubernetes.chart_docs import Reader, blocks, counted
-from tests.kubernetes.chart_kit import CHART, HELMS, SERVICES, SLOTS
+from tests.kubernetes.chart_kit import CHART, HELMS, NEWEST_AND_LONG_ALL, SERVICES, SLOTS
 from tests.kubernetes.kit import deploying, fresh
 from tests.testbed.helpers import fetch, tell
 
@@ -40,7 +40,7 @@ KNOWN = 5.0
 PROBES = {"backend": ("/health", "/health"), "gateway": ("/healthz", "/ready")}
 
 
-@pytest.fixture(params=[HELMS[-1], *(pytest.param(helm, marks=pytest.mark.long) for helm in HELMS[:-1])])
+@pytest.fixture(params=NEWEST_AND_LONG_ALL)
 def empty(cluster: Cluster, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ClusterStack]:
     """A namespace with nothing in it, and one of both Helms."""
     need_tools(cluster, list(HELMS), tell=tell)

@@ -183,7 +183,14 @@ def lines(told: list[Told]) -> Iterator[str]:
         yield f"dooms={len(told)} known_at_once={len(at_once)} median={median(at_once):.2f} s max={max(at_once):.2f} s"
 
 
-@pytest.mark.parametrize("doom", DOOMS, ids=lambda doom: doom.name)
+SLOW = {"readiness", "liveness", "too-large", "evicted"}
+"""By their nature; each takes half a minute and more."""
+
+
+@pytest.mark.parametrize(
+    "doom",
+    [pytest.param(doom, id=doom.name, marks=[pytest.mark.long] if doom.name in SLOW else []) for doom in DOOMS],
+)
 def test_a_doom_is_told_by_its_cause(doom: Doom, grounds: Grounds, table: list[Told]) -> None:
     is_told(grounds.told(doom), table)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cluster_harness import ClusterStack, Told
 
-pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.long, pytest.mark.timeout(1200)]
 
 CALM = Rates(new=2, keepalive=8, slow=1, post=1, stream=1, websocket=2, post_connections=0)
 """From each of two nodes, on each of six stacks: more would ask for more than two processors have."""
@@ -62,7 +62,7 @@ def begin(stack: ClusterStack, phase: str) -> InPhase:
 
 @pytest.mark.parametrize(
     ("seconds", "ends"),
-    [pytest.param(5, SHORT, id="5"), pytest.param(60, LONG, id="60", marks=pytest.mark.long)],
+    [pytest.param(5, SHORT, id="5"), pytest.param(60, LONG, id="60")],
 )
 def test_the_api_server_hangs_in_each_phase(
     seconds: int,

@@ -177,6 +177,7 @@ def _cache_with_broken_registry(cache: Path, folder: Path) -> Path:
 
 
 @pytest.mark.soak
+@pytest.mark.long
 def test_ten_times_up_and_down_leave_nothing(places: Places) -> None:
     before = census.take()
     for _ in range(10):
