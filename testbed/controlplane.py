@@ -155,6 +155,6 @@ def _write_registry_config(places: Places) -> None:
         "version": "0.1",
         "log": {"level": "warn"},
         "storage": storage,
-        "http": {"addr": f"{API_ADDRESS}:{REGISTRY_PORT}"},
+        "http": {"addr": f":{REGISTRY_PORT}"},  # also on this machine's own address, for the way of `flaky_registry`
     }
     (home / "registry.json").write_text(json.dumps(config))

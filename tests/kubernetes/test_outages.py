@@ -111,7 +111,7 @@ def proxies_have_heard(stack: ClusterStack) -> None:
     back; until then it sends users to pods of before the cut, and no release can know.
     """
     stack.kubectl("expose", "deployment/alfred-backend-blue", "--name=news", "--port=80", "--target-port=8000")
-    url = f"http://news.{stack.namespace}.svc/version"
+    url = f"http://news.{stack.namespace}.svc/health"
     for node in stack.cluster.nodes:
         heard = partial(fetch, stack.cluster, url, at=node.client)
         wait_until(lambda heard=heard: heard() != "", what=f"news on {node.name}", limit=120)  # type: ignore[misc]

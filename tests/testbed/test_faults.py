@@ -1,6 +1,7 @@
 """That each fault does what it says while it lasts, and is gone after it."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
@@ -8,8 +9,8 @@ import pytest
 from testbed.cluster import Cluster
 from testbed.daemons import find
 from testbed.errors import TestbedError
-from testbed.faults import broken_image, frozen, missing_image, slow_api, unplugged
-from testbed.places import API_ADDRESS, API_PORT
+from testbed.faults import broken_image, flaky_registry, frozen, missing_image, slow_api, unplugged
+from testbed.places import API_ADDRESS, API_PORT, REGISTRY_PORT
 from testbed.processes import state
 from testbed.registry import parse_name
 from testbed.spaces import connect
@@ -101,12 +102,31 @@ def _plain_answer(cluster: Cluster, *, at: str) -> float:
     return time.monotonic() - began
 
 
+def test_a_flaky_registry_fails_two_connections_of_eight(cluster: Cluster) -> None:
+    """For nodes, whose way to it comes over the bridge; afterwards it is whole."""
+    with flaky_registry(cluster):
+        assert Counter(_registry_answers(cluster, 8)) == {b"200": 6, b"503": 1, b"": 1}
+    assert set(_registry_answers(cluster, 8)) == {b"200"}
+
+
+def _registry_answers(cluster: Cluster, times: int) -> Iterator[bytes]:
+    """The status that each of so many new connections from a node gets; empty: it was reset."""
+    for _ in range(times):
+        with connect(cluster.space("n1"), API_ADDRESS, REGISTRY_PORT, limit=5) as plain:
+            plain.settimeout(10)
+            plain.sendall(b"GET /v2/ HTTP/1.0\r\n\r\n")
+            try:
+                yield plain.recv(100)[9:12]
+            except ConnectionResetError:
+                yield b""
+
+
 @pytest.mark.parametrize("at", ["cp", "c1"])
 def test_a_slow_api_answers_so_much_later(cluster: Cluster, at: str) -> None:
-    assert _plain_answer(cluster, at=at) < 0.3
-    with slow_api(cluster, milliseconds=400):
-        assert 0.4 <= _plain_answer(cluster, at=at) < 0.7
-    assert _plain_answer(cluster, at=at) < 0.3
+    assert _plain_answer(cluster, at=at) < 1.5
+    with slow_api(cluster, milliseconds=1500):
+        assert _plain_answer(cluster, at=at) >= 1.5
+    assert _plain_answer(cluster, at=at) < 1.5
 
 
 def test_a_connection_opened_while_the_api_was_slow_lives_on(cluster: Cluster) -> None:
