@@ -163,16 +163,18 @@ class Sight:
     def look_ahead(self, *, until: Instant) -> Live:
         """As ``look``, with what a plan is made of: the slots' own Services, autoscalers, the chart's pod templates.
 
+        The Services one by one, too: one that was deleted a moment ago is still in a cache.
+
         An account that may not list them is told so by the preflight; here there are none then.
         """
         live = self.look(until=until)
-        own = {name for marks in self._marks for name in services_of(marks)[1:]}
-        services = map(service_of, self._any(SERVICES, until=until))
+        own = (name for marks in self._marks for name in services_of(marks)[1:])
+        services = [service for name in own if (service := self._service(name, until=until)) is not None]
         charts = [Node(item) for item in self._any(POD_TEMPLATES, until=until)]
         by_name = {chart.at("metadata", "name").text(): chart.at("template").mapping() for chart in charts}
         return replace(
             live,
-            services=(*live.services, *(each for each in services if each.meta.name in own)),
+            services=(*live.services, *services),
             scalers=tuple(map(scaler_of, self._any(SCALERS, until=until))),
             charts=tuple((name, by_name[name]) for name in self._stack.names if name in by_name),
         )
