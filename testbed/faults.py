@@ -123,7 +123,7 @@ def broken_image(cluster: Cluster, name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def flaky_registry(cluster: Cluster) -> Iterator[None]:
-    """Of every eight new connections to the registry one is answered with 503 and one is reset; the rest are good."""
+    """Of every eight connections to the registry the last three fail: by 503, by a reset, by 503."""
     log = cluster.places.logs / "cp.flaky-registry.log"
     log.unlink(missing_ok=True)
     words = [sys.executable, flaky.__file__, str(REGISTRY_PORT)]

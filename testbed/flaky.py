@@ -1,9 +1,10 @@
-"""A way to a server on which every fourth connection fails: `flaky_registry` runs it as a program.
+"""A way to a server on which three of eight connections fail: `flaky_registry` runs it as a program.
 
     flaky.py PORT
 
-It listens on a free port, which it prints, and passes connections on to PORT of this machine: of every eight the fourth
-is answered with 503 and the eighth is reset. None of them outlives its use. On SIGTERM it ends.
+It listens on a free port, which it prints, and passes connections on to PORT of this machine: of every eight the
+sixth and the last are answered with 503 and the one between is reset: a node tries a second time by itself, and must
+meet two in a row. None of them outlives its use. On SIGTERM it ends.
 
 It imports nothing of the testbed, because it runs as a file of its own.
 """
@@ -16,9 +17,7 @@ import sys
 from contextlib import suppress
 
 _CHUNK = 65536
-_IDLE = (
-    0.3  # seconds after which a connection that carries nothing is closed: a node that keeps one would meet no fault
-)
+_IDLE = 0.3  # seconds; a connection that carries nothing is closed then: a node that keeps one would meet no fault
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)  # a lingering close of no time: the peer sees a reset
 
@@ -40,11 +39,11 @@ class Flaky:
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             match next(self._count) % 8:
-                case 4:
+                case 6 | 0:
                     await reader.read(_CHUNK)
                     writer.write(_BUSY)
                     await writer.drain()
-                case 0:
+                case 7:
                     await reader.read(_CHUNK)
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 case _:

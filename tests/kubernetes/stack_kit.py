@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 READY_LIMIT = 90.0
 LOAD_LIMIT = 600.0
-RATES = Rates(new=40, keepalive=20, slow=0, post=8, post_connections=0, stream=0, websocket=0)
+RATES = Rates(new=20, keepalive=20, slow=0, post=8, post_connections=0, stream=0, websocket=0)
 """Of each node's users, of the service that all others serve."""
 WINDOW = ("--validation-time", "5")
 

@@ -58,7 +58,7 @@ class Releases:
         """What was met on the way, a slot each."""
 
     def warm(self) -> None:
-        """Give every node what the images share. A registry that breaks each fourth connection never gives so many."""
+        """Give every node what the images share. A registry that breaks three of eight never gives so many."""
         for node in self._grounds.cluster.nodes:
             name = f"warm-{node.name}"
             made = deployment(name, env={}, container={}, spec={"nodeName": node.name}, labels={}, replicas=1)

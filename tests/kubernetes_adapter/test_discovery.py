@@ -56,6 +56,18 @@ def test_a_stack_that_keeps_to_the_convention_needs_no_names() -> None:
     assert found.stack == alfred()
 
 
+def test_a_slots_own_service_that_our_chart_makes_is_missing_when_it_is_not_there() -> None:
+    """Where a stack of others has none, it has none; see below."""
+    there = Namespace()
+    del there.services["alfred-gateway-green"]
+    objects = Objects(
+        services=tuple(map(service_of, copied(there.services.values()))),
+        deployments=tuple(map(deployment_of, copied(there.deployments.values()))),
+        namespace="alfred",
+    )
+    assert discover(alfred(), objects).stack == alfred(), "the convention has it"
+
+
 def test_nothing_at_all_leaves_the_convention() -> None:
     found = discover(alfred(), Objects(services=(), deployments=(), namespace="alfred"))
     assert found.stack == alfred()

@@ -10,12 +10,14 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 from urllib.parse import urlsplit
 
 WHO: dict[str, object] = {"service": os.environ.get("NAME", "relay"), "side": os.environ.get("SIDE", ""), "next": None}
 HEADERS = f"X-Slot: {os.environ.get('SLOT', '')}\r\nX-Version: {os.environ.get('VERSION', '')}\r\n"
 NEXT = os.environ.get("NEXT", "")
+NUMBERS: dict[str, str] = {}
 LONGEST = 1 << 20
 
 
@@ -74,7 +76,7 @@ class Relay:
 async def _ask(address: str) -> object:
     """What the next one says; a connection for each question, so that a new slot's Service is met at once."""
     parts = urlsplit(address)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+    reader, writer = await asyncio.open_connection(await _number_of(str(parts.hostname)), parts.port or 80)
     try:
         writer.write(f"GET /api/work HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
@@ -84,6 +86,14 @@ async def _ask(address: str) -> object:
     if " 200 " not in head.partition("\r\n")[0]:
         raise ValueError(head.partition("\r\n")[0])
     return json.loads(body)
+
+
+async def _number_of(host: str) -> str:
+    """The address of a Service, which stays: asked of the name server once, for its answers may take seconds."""
+    if host not in NUMBERS:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+        NUMBERS[host] = str(found[0][4][0])
+    return NUMBERS[host]
 
 
 def _length(head: str) -> int:

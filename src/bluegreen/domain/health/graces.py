@@ -26,8 +26,8 @@ a namespace that was just made."""
 
 PULL: Seconds = 90.0
 """For an image that cannot be pulled for any other reason than that there is none. A kubelet tries at once, and after
-10, 20 and 40 s more: all four tries of every pod fail hardly ever where a registry breaks one connection of four. The
-usual limit, 150 s, comes later, so that the cause is told and not the limit."""
+10, 20 and 40 s more: all four tries of every pod fail hardly ever where a registry breaks three connections of
+eight. The usual limit, 150 s, comes later, so that the cause is told and not the limit."""
 
 PULL_REFUSED: Seconds = 30.0
 """For an image that the registry does not give to this account: an answer, but a token service may have trouble."""

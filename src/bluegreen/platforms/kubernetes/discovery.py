@@ -63,6 +63,8 @@ def discover(stack: Stack, there: Objects) -> Found:
     doubts += more
     for service in stack.services:
         marks = _marks(service, there, key=key, values=values, others=_users_of(stack))
+        if stack.name in names.CHARTS:
+            marks = _with_own_services(marks)
         ported, wrong = _ported(service, there)
         doubts += [*wrong, *_doubtful(marks, there)]
         usual = there.service(marks.users) is None or marks == names.convention(service.name, users=service.users)
@@ -228,6 +230,12 @@ def _preview(marks: Marks, slot: Slot, there: Objects, others: frozenset[str]) -
     found = [each.meta.name for each in there.services if dict(each.selector) == wanted and not each.headless]
     own = [name for name in found if name not in others]
     return usual if usual in own else min(own, default="")
+
+
+def _with_own_services(marks: Marks) -> Marks:
+    """Of a chart that makes them, a slot's own Service that is not there is missing, and not left out."""
+    usual = ((slot, f"{marks.users}-{marks.value(slot)}") for slot in Slot)
+    return replace(marks, previews=tuple((slot, marks.preview(slot) or name) for slot, name in usual))
 
 
 def _budget(marks: Marks, there: Objects) -> str:

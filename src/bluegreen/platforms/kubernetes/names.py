@@ -53,6 +53,10 @@ def workload(service: str, slot: Slot) -> str:
     return f"{service}-{slot}"
 
 
+CHARTS = frozenset({"alfred"})
+"""Stacks whose chart is shipped here: what it makes is there, or missing."""
+
+
 def budget(service: str) -> str:
     """By the convention, the PodDisruptionBudget of a service."""
     return f"{service}-pdb"

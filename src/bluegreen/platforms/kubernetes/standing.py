@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from bluegreen.platforms.kubernetes.objects import Service
     from bluegreen.platforms.kubernetes.transport import Api
 
-CHARTS = frozenset({"alfred"})
-"""The stacks whose chart is shipped, in ``tools/helm``."""
 OLDEST = (1, 30)
 """The first whose kubelets know ``preStop.sleep`` without being asked."""
 
@@ -63,7 +61,7 @@ def absent(missing: Sequence[tuple[str, str]], *, stack: Stack, namespace: str) 
 
 def install(stack: Stack, namespace: str) -> str:
     """The command that makes what is missing; of a stack whose chart is not shipped here, what to do."""
-    if stack.name not in CHARTS:
+    if stack.name not in names.CHARTS:
         return f"kubectl get services,deployments -n {namespace} shows what is there"
     images = " ".join(
         f"--set {stack.short(one.name)}.image={ImageReference.parse(one.image).name}:TAG" for one in stack.services
