@@ -43,15 +43,17 @@ def test_a_port_by_its_name_is_the_services() -> None:
     assert discover(shop(), Shop().objects).stack.service("storefront").port == 80
 
 
-def test_a_stack_that_keeps_to_the_convention_needs_no_names() -> None:
-    there = Namespace()
-    objects = Objects(
+def of_chart(there: Namespace) -> Objects:
+    return Objects(
         services=tuple(map(service_of, copied(there.services.values()))),
         deployments=tuple(map(deployment_of, copied(there.deployments.values()))),
         budgets=tuple(map(budget_of, copied(there.budgets.values()))),
         namespace="alfred",
     )
-    found = discover(alfred(), objects)
+
+
+def test_a_stack_that_keeps_to_the_convention_needs_no_names() -> None:
+    found = discover(alfred(), of_chart(Namespace()))
     assert found.doubts == ()
     assert found.stack == alfred()
 
@@ -60,12 +62,7 @@ def test_a_slots_own_service_that_our_chart_makes_is_missing_when_it_is_not_ther
     """Where a stack of others has none, it has none; see below."""
     there = Namespace()
     del there.services["alfred-gateway-green"]
-    objects = Objects(
-        services=tuple(map(service_of, copied(there.services.values()))),
-        deployments=tuple(map(deployment_of, copied(there.deployments.values()))),
-        namespace="alfred",
-    )
-    assert discover(alfred(), objects).stack == alfred(), "the convention has it"
+    assert discover(alfred(), of_chart(there)).stack == alfred(), "the convention has it"
 
 
 def test_nothing_at_all_leaves_the_convention() -> None:

@@ -213,7 +213,7 @@ def _marks(
 
 def _workload(marks: Marks, slot: Slot, there: Objects) -> str:
     """The Deployment of the slot; where there is none, what it would be called."""
-    usual = f"{marks.users}-{marks.value(slot)}"
+    usual = names.usual(marks, slot)
     found = [each.meta.name for each in _workloads(marks, slot, there)]
     return usual if usual in found or not found else min(found)
 
@@ -225,7 +225,7 @@ def _workloads(marks: Marks, slot: Slot, there: Objects) -> Iterator[Deployment]
 
 def _preview(marks: Marks, slot: Slot, there: Objects, others: frozenset[str]) -> str:
     """The Service that selects this slot of the service alone; empty: there is none."""
-    usual = f"{marks.users}-{marks.value(slot)}"
+    usual = names.usual(marks, slot)
     wanted = marks.selector(slot)
     found = [each.meta.name for each in there.services if dict(each.selector) == wanted and not each.headless]
     own = [name for name in found if name not in others]
@@ -234,8 +234,7 @@ def _preview(marks: Marks, slot: Slot, there: Objects, others: frozenset[str]) -
 
 def _with_own_services(marks: Marks) -> Marks:
     """Of a chart that makes them, a slot's own Service that is not there is missing, and not left out."""
-    usual = ((slot, f"{marks.users}-{marks.value(slot)}") for slot in Slot)
-    return replace(marks, previews=tuple((slot, marks.preview(slot) or name) for slot, name in usual))
+    return replace(marks, previews=tuple((slot, names.own_service(marks, slot)) for slot in Slot))
 
 
 def _budget(marks: Marks, there: Objects) -> str:

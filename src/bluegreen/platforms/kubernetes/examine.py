@@ -15,6 +15,7 @@ from bluegreen.domain.values import dataclass
 from bluegreen.platforms.kubernetes.budget_rules import budget_findings, missing_budgets
 from bluegreen.platforms.kubernetes.errors import MissingRight, Refused
 from bluegreen.platforms.kubernetes.fitness import Place, fitness_findings, pods_of
+from bluegreen.platforms.kubernetes.names import usual
 from bluegreen.platforms.kubernetes.objects import budget_of
 from bluegreen.platforms.kubernetes.pod_rules import pod_findings
 from bluegreen.platforms.kubernetes.resources import BUDGETS
@@ -137,7 +138,7 @@ class _Doctor:
             Rule.NO_PREVIEW,
             f"{name} has no Service of its own in {slot}",
             f"kubectl expose deployment {marks.workload(slot)} -n {self.namespace} "
-            f"--name={marks.users}-{marks.value(slot)} --port={number}{target} --selector={selector}",
+            f"--name={usual(marks, slot)} --port={number}{target} --selector={selector}",
         )
 
     def _single(self, place: Place) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass
+from bluegreen.platforms.kubernetes.names import own_service
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.pod_rules import Pods, serving_findings
 from bluegreen.platforms.kubernetes.stage_patch import no_container, place_of
@@ -20,7 +21,7 @@ from bluegreen.platforms.kubernetes.verdicts import note, refuse, warn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bluegreen.domain.stack import Marks, Need, Service, Stack
+    from bluegreen.domain.stack import Need, Service, Stack
     from bluegreen.platforms.kubernetes.live import Live
     from bluegreen.platforms.kubernetes.node import Json
     from bluegreen.platforms.kubernetes.objects import Deployment
@@ -229,10 +230,10 @@ def _address(place: Place, service: Service, need: Need, slot: Slot, value: _Val
         return
     host, name = _host(value.text), place.workload(service.name, slot)
     needed = place.live.marks_of(need.service)
-    if host == _own_address(needed, slot):
+    if host == own_service(needed, slot):
         return
     mend = _set(place, service, need, slot)
-    if host == _own_address(needed, slot.other):
+    if host == own_service(needed, slot.other):
         yield refuse(
             Rule.NEED_SHARED,
             f"{need.variable} of {name} is the address of {need.service} in {slot.other}, the other slot",
@@ -279,12 +280,7 @@ def _host(text: str) -> str:
 
 
 def _set(place: Place, service: Service, need: Need, slot: Slot) -> str:
-    own = _own_address(place.live.marks_of(need.service), slot)
+    own = own_service(place.live.marks_of(need.service), slot)
     address = f"http://{own}:{place.stack.service(need.service).port}"
     deployment = place.workload(service.name, slot)
     return f"kubectl set env deployment/{deployment} -n {place.namespace} {need.variable}={address}"
-
-
-def _own_address(marks: Marks, slot: Slot) -> str:
-    """The slot's own Service; where there is none, what it would be called."""
-    return marks.preview(slot) or f"{marks.users}-{marks.value(slot)}"

@@ -77,6 +77,16 @@ def convention(service: str, *, users: str = "") -> Marks:
     )
 
 
+def usual(marks: Marks, slot: Slot) -> str:
+    """What a slot's Deployment and its own Service are called when nothing says otherwise."""
+    return f"{marks.users}-{marks.value(slot)}"
+
+
+def own_service(marks: Marks, slot: Slot) -> str:
+    """The slot's own Service; where there is none, what it would be called."""
+    return marks.preview(slot) or usual(marks, slot)
+
+
 def marks_of(service: Service) -> Marks:
     """What the objects of the service are called."""
     return service.marks or convention(service.name, users=service.users)
