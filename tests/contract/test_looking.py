@@ -155,11 +155,13 @@ def test_a_watch_never_yields_the_same_twice_in_a_row(bench: Bench) -> None:
 def test_a_watch_yields_again_when_its_reader_has_to_look_again(bench: Bench) -> None:
     due: Instant | None = None
     watch = bench.platform().changes(until=limit(bench), again=lambda: due)
-    first = next(watch)
+    seen = [next(watch)]
     due = after(bench.clock.now(), 1.0)
-    second = next(watch)
-    assert due <= second.at < due + SOON
-    assert content(second) == content(first)
+    for live in watch:  # what changes by itself, such as a probe that a busy machine fails, is yielded at once
+        seen.append(live)
+        if content(seen[-2]) == content(live):
+            break
+    assert due <= seen[-1].at < due + SOON
 
 
 def test_a_watch_dates_what_it_sees_by_when_it_saw_it_first(bench: Bench) -> None:

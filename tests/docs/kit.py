@@ -142,7 +142,7 @@ class Reader:
         text = self._here(command.text)
         self._type(f"{text}\nprintf '\\n%s %s\\n' {_MARK} $?\n")
         out, code = self._output()
-        assert code == command.code, f"{text}\nexit {code}, not {command.code}\n{out}"
+        assert code == command.code, f"exit {code}, not {command.code}: {text}: {_last_words(out)}\n{text}\n{out}"
         shows(command.shown, out)
         return out
 
@@ -182,6 +182,11 @@ class Reader:
 
 
 _MARK = "----ended-with"
+
+
+def _last_words(out: str) -> str:
+    """The end of what was printed, in one line: a list of failed tests shows no more of a message."""
+    return " / ".join(line.strip() for line in out.splitlines() if line.strip())[-600:]
 
 
 def environment(home: Path) -> dict[str, str]:
