@@ -68,7 +68,32 @@ CASES = {
         change={"readinessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 5}},
     ),
     "no liveness probe": Case(
-        wrong=lambda s: s.container(RIGHT).pop("livenessProbe"), rule=Rule.NO_LIVENESS, severity=NOTE
+        wrong=lambda s: s.container(RIGHT).pop("livenessProbe"),
+        rule=Rule.NO_LIVENESS,
+        change={
+            "livenessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 10, "failureThreshold": 3}
+        },
+        severity=NOTE,
+    ),
+    "only readiness is asked": Case(
+        wrong=lambda s: [s.container(RIGHT).pop(kind) for kind in ("livenessProbe", "startupProbe")],
+        rule=Rule.NO_LIVENESS,
+        change={
+            "livenessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 10, "failureThreshold": 3},
+            "startupProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 3, "failureThreshold": 30},
+        },
+        severity=NOTE,
+    ),
+    "readiness that is patient itself": Case(
+        wrong=lambda s: [
+            s.container(RIGHT)["readinessProbe"].update(failureThreshold=9),
+            s.container(RIGHT).pop("livenessProbe"),
+        ],
+        rule=Rule.NO_LIVENESS,
+        change={
+            "livenessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 10, "failureThreshold": 9}
+        },
+        severity=NOTE,
     ),
     "no startup probe": Case(
         wrong=lambda s: s.container(RIGHT).pop("startupProbe"),
@@ -169,6 +194,17 @@ def test_one_thing_wrong(case: Case) -> None:
         _, _, patch = found[0].mend.partition(" -p ")
         spec = json.loads(patch.strip("'"))["spec"]["template"]["spec"]
         assert spec == {"containers": [{"name": "app", **case.change}]}
+        merge(there.container(RIGHT), case.change)
+        assert findings(there) == [], "the mend leaves something to mend"
+
+
+def merge(into: dict[str, Any], change: dict[str, Any]) -> None:
+    """As the API server merges a patch of a container's fields."""
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            merge(into[key], value)
+        else:
+            into[key] = value
 
 
 def test_a_service_that_is_not_said_to_be_a_lame_duck() -> None:

@@ -244,6 +244,7 @@ CASES = {
     "the variable may come with others": Case(
         wrong=lambda s: s.there.container(GREEN_GATEWAY).update(env=[], envFrom=[{"secretRef": {"name": "x"}}]),
         says="BACKEND_URL of alfred-gateway-green may come from envFrom",
+        mend="if it is not: kubectl set env deployment/alfred-gateway-green -n alfred BACKEND_URL=http://alfred-backend",
         severity=NOTE,
     ),
     # --- size and room
@@ -607,6 +608,7 @@ def test_an_account_that_may_not_ask_for_its_rights_goes_on_and_says_so() -> Non
     (found,) = served.findings()
     assert found.severity is NOTE
     assert "whether the account has all rights is not known" in found.text
+    assert found.mend.endswith(" --list -n alfred --as=ACCOUNT")
 
 
 def test_an_account_of_which_nothing_is_known_may_lack_what_is_not_needed() -> None:

@@ -23,7 +23,7 @@ from bluegreen.platforms.kubernetes.rights import account_of, give, review
 from bluegreen.platforms.kubernetes.service_rules import service_findings
 from bluegreen.platforms.kubernetes.sizes import size_findings, sizes
 from bluegreen.platforms.kubernetes.standing import install, require_namespace, require_version
-from bluegreen.platforms.kubernetes.verdicts import note, refuse, warn
+from bluegreen.platforms.kubernetes.verdicts import refuse, rights_not_known, warn
 from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class _Doctor:
         try:
             lacks = review(self.api, stack=self.stack, namespace=self.namespace, until=self.until)
         except Refused as error:
-            return (), (note(Rule.MISSING_RIGHT, f"whether the account has all rights is not known: {error}"),)
+            return (), (rights_not_known(error, self.namespace),)
         who = account_of(self.api, until=self.until) or "the account" if lacks else ""
         by_right: dict[int, list[Lack]] = {}
         for lack in lacks:

@@ -213,6 +213,7 @@ def _of_need(place: Place, service: Service, need: Need) -> Iterator[Finding]:
             Rule.NEED_UNSET,
             f"{need.variable} of {name} {there.hidden}: whether it is the address of its own slot's {need.service} "
             "is not known",
+            f"if it is not: {_set(place, service, need, place.target)}",
         )
     elif there.text is None:
         yield refuse(

@@ -18,7 +18,7 @@ from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.verdicts import note, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bluegreen.domain.stack import Seconds, Service
     from bluegreen.ports import Finding
@@ -134,6 +134,27 @@ def _asking(pods: Pods) -> dict[str, object]:
     return {**(known or {"tcpSocket": {"port": _port(pods)}}), "periodSeconds": 5}
 
 
+def _patient_probes(pods: Pods) -> dict[str, object]:
+    """A liveness probe that gives readiness twice its time, and a startup probe for it where there is none."""
+    ready, declared = pods.container.at("readinessProbe"), pods.service.probes
+    request: dict[str, object] = {**(_request(ready) or {"tcpSocket": {"port": _port(pods)}})}
+    if declared is not None:
+        request = {"httpGet": {"path": declared.liveness.path, "port": _port(pods)}}
+    alive = {**request, "periodSeconds": _PERIOD, "failureThreshold": max(_FAILURES, _patience(ready, every=_PERIOD))}
+    starts = bool(pods.container.at("startupProbe"))
+    return {"livenessProbe": alive} if starts else {"livenessProbe": alive, "startupProbe": _starting(request)}
+
+
+def _starting(request: Mapping[str, object]) -> dict[str, object]:
+    """A startup probe: a minute and a half to begin to answer."""
+    return {**request, "periodSeconds": 3, "failureThreshold": 30}
+
+
+def _patience(ready: Node, *, every: Seconds) -> int:
+    """Failures in a row, one ``every`` so many seconds, that take twice as long as readiness waits."""
+    return ceil(2 * _window(ready) / every)
+
+
 def _port(pods: Pods) -> int:
     ports = [one.at("containerPort").number() for one in pods.container.at("ports").items()]
     return ports[0] if ports else pods.service.port
@@ -162,16 +183,18 @@ def _window(probe: Node) -> Seconds:
 def _liveness(pods: Pods) -> Iterator[Finding]:
     alive, ready = pods.container.at("livenessProbe"), pods.container.at("readinessProbe")
     if not alive:
-        yield note(Rule.NO_LIVENESS, f"Deployment {pods.workload} has no liveness probe")
+        yield note(
+            Rule.NO_LIVENESS, f"Deployment {pods.workload} has no liveness probe", pods.patch(**_patient_probes(pods))
+        )
         return
     if not pods.container.at("startupProbe"):
         yield warn(
             Rule.NO_STARTUP,
             f"Deployment {pods.workload} has a liveness probe and no startup probe",
-            pods.patch(startupProbe={**_request(alive), "periodSeconds": 3, "failureThreshold": 30}),
+            pods.patch(startupProbe=_starting(_request(alive))),
         )
     if _numbered(alive, pods) == _numbered(ready, pods) and _window(alive) < 2 * _window(ready):
-        failures = ceil(2 * _window(ready) / alive.at("periodSeconds").number(_PERIOD))
+        failures = _patience(ready, every=alive.at("periodSeconds").number(_PERIOD))
         yield warn(
             Rule.EQUAL_PROBES,
             f"Deployment {pods.workload} asks the same for liveness as for readiness, and kills a pod after "

@@ -35,7 +35,7 @@ from bluegreen.platforms.kubernetes.service_rules import service_findings
 from bluegreen.platforms.kubernetes.sizes import size_findings, sizes
 from bluegreen.platforms.kubernetes.stage_patch import escaped
 from bluegreen.platforms.kubernetes.standing import install, require_namespace, require_standing, require_version
-from bluegreen.platforms.kubernetes.verdicts import refuse
+from bluegreen.platforms.kubernetes.verdicts import refuse, rights_not_known
 from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
@@ -126,8 +126,7 @@ class _Look:
         try:
             lacks = review(self.api, stack=self.stack, namespace=self.namespace, until=self.until)
         except Refused as error:
-            text = f"whether the account has all rights is not known: {error}"
-            return (), (Finding(severity=Severity.NOTE, text=text),)
+            return (), (rights_not_known(error, self.namespace),)
         needed = [lack for lack in lacks if lack.right.lacking is Severity.REFUSE]
         if needed:
             account = account_of(self.api, until=self.until)
