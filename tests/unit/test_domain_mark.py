@@ -194,6 +194,9 @@ def judged(
         ({"ok": 300}, Outcome.INCONCLUSIVE),
         ({"ok": 0}, Outcome.INCONCLUSIVE),
         ({"ok": 950, "bad": 50}, Outcome.FAIL),
+        # two shares are tested: each fails for less than 1 % of chance in two (19 of 1000: 0.7 %, 20: 0.3 %)
+        ({"ok": 981, "bad": 19}, Outcome.INCONCLUSIVE),
+        ({"ok": 980, "bad": 20}, Outcome.FAIL),
         ({"ok": 5000, "slow": 400}, Outcome.FAIL),
         ({"ok": 5000, "gap": "g1: it was started again"}, Outcome.INCONCLUSIVE),
         ({"ok": 950, "bad": 50, "gap": "g1: it was started again"}, Outcome.FAIL),

@@ -1,6 +1,6 @@
 """The five minutes after the switch, judged by counters that another process has read at the switch. Pure.
 
-The same exact test as the observation window's (judgement.py), service by service.
+The same exact tests as the observation window's (shares.py), with the same correction for how many there are.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.finding import ERROR_SHARE, METRICS, OVERHEAD, Finding, Judgement, Outcome
 from bluegreen.domain.mark import errors_of
 from bluegreen.domain.reading import Timing
-from bluegreen.domain.shares import SLOW_SHARE, share_outcome
-from bluegreen.domain.values import replace
+from bluegreen.domain.shares import SIGNIFICANCE, SLOW_SHARE, share_outcome
+from bluegreen.domain.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bluegreen.domain.release import Answered, Mark, Tallied
     from bluegreen.domain.stack import Limits, Seconds, Slot
@@ -39,14 +39,12 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
     known = {each.service: each for each in inside if each.slot is slot}
     ours = window.synthetic if window is not None else 0
     findings: list[Finding] = [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=gap) for gap in tallied.gaps]
-    for each in tallied.answered:
-        if each.slot is slot:
-            least = known.get(each.service) if late else each
-            findings += _shares(each, least, limits=mark.limits, seconds=tallied.until - mark.at, ours=ours)
-    if not any(finding.rule == ERROR_SHARE for finding in findings):
-        findings.append(_unknown(ERROR_SHARE, "no service's requests were counted"))
-    if not any(finding.rule == OVERHEAD for finding in findings):
-        findings.append(_unknown(OVERHEAD, "no service's time is measured"))
+    mine = [each for each in tallied.answered if each.slot is slot]
+    shares = sum(2 if each.timing else 1 for each in mine)
+    test = _Test(seconds=tallied.until - mark.at, ours=ours, fail_at=SIGNIFICANCE / max(1, shares))
+    for each in mine:
+        findings += _shares(each, known.get(each.service) if late else each, limits=mark.limits, test=test)
+    findings += _uncounted(findings)
     return Judgement(outcome=_worst(findings), findings=tuple(findings))
 
 
@@ -55,13 +53,30 @@ def _is_late(tallied: Tallied, mark: Mark) -> bool:
     return tallied.until - mark.at > FIVE_MINUTES + LATE
 
 
-def _unknown(rule: str, figures: str) -> Finding:
-    return Finding(rule=rule, outcome=Outcome.INCONCLUSIVE, figures=figures)
+def _uncounted(findings: Sequence[Finding]) -> list[Finding]:
+    """One for each rule that nothing was counted for."""
+    why = {ERROR_SHARE: "no service's requests were counted", OVERHEAD: "no service's time is measured"}
+    said = {finding.rule for finding in findings}
+    return [
+        Finding(rule=rule, outcome=Outcome.INCONCLUSIVE, figures=figures)
+        for rule, figures in why.items()
+        if rule not in said
+    ]
 
 
-def _shares(
-    each: Answered, least: Answered | None, *, limits: Limits, seconds: Seconds, ours: int
-) -> Iterator[Finding]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Test:
+    """What all shares have in common."""
+
+    seconds: Seconds
+    """How long was counted."""
+    ours: int
+    """So many of the requests may be our own."""
+    fail_at: float
+    """As of ``share_outcome``."""
+
+
+def _shares(each: Answered, least: Answered | None, *, limits: Limits, test: _Test) -> Iterator[Finding]:
     """``least``: the same service's requests that lie in the five minutes for certain; the same value: all of them."""
     all_of_them = least is each
     yield _share(
@@ -75,8 +90,7 @@ def _shares(
             limit=limits.error_share,
         ),
         least=None if all_of_them else least.requests if least is not None else 0,
-        seconds=seconds,
-        ours=ours,
+        test=test,
     )
     if each.timing:
         more = "" if each.timing == Timing.OVERHEAD else f" ({each.timing})"
@@ -91,25 +105,22 @@ def _shares(
                 limit=SLOW_SHARE,
             ),
             least=None if all_of_them else least.timed if least is not None else 0,
-            seconds=seconds,
-            ours=ours,
+            test=test,
         )
 
 
-def _share(counted: Finding, *, least: int | None, seconds: Seconds, ours: int) -> Finding:
-    """The finding tested; its figures say what is bad. ``least`` None: the counts are of the five minutes.
-
-    ``ours``: so many of them may be our own.
-    """
+def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
+    """The finding tested; its figures say what is bad. ``least`` None: the counts are of the five minutes."""
     bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
     if not of:
         return replace(counted, figures=f"{counted.service}: no requests were counted")
-    share = f"({bad / of:.2%}, limit {limit:.2%}) in {seconds:.0f} s"
+    share = f"({bad / of:.2%}, limit {limit:.2%}) in {test.seconds:.0f} s"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
-    figures += f", {ours:,} of our own may be among them" if ours else ""
+    figures += f", {test.ours:,} of our own may be among them" if test.ours else ""
     if least is None:
-        return replace(counted, figures=figures, outcome=share_outcome(bad=bad, of=of, limit=limit, ours=ours))
-    good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=ours) is Outcome.PASS
+        outcome = share_outcome(bad=bad, of=of, limit=limit, fail_at=test.fail_at, ours=test.ours)
+        return replace(counted, figures=figures, outcome=outcome)
+    good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=test.ours) is Outcome.PASS
     figures += f", of which {least:,} for certain within the five minutes"
     return replace(counted, figures=figures, outcome=Outcome.PASS if good else Outcome.INCONCLUSIVE)
 
