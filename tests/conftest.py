@@ -18,6 +18,7 @@ from testbed.start import Wish, prepare, up
 from testbed.stop import down
 from tests.testbed.helpers import not_run, own_places, tell
 
+_HANGUP = signal.getsignal(signal.SIGHUP)
 _FIRST_BUILD = 3600  # seconds; what a slow machine may take for it, on top of a test's own time
 
 
@@ -35,6 +36,7 @@ def interruptible() -> Iterator[None]:
     yield
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, _HANGUP)
 
 
 @pytest.hookimpl(trylast=True)  # after they were shuffled, which stays so within each part

@@ -27,11 +27,20 @@ class SystemClock:
         self._signal = ""
 
     def listen(self) -> None:
-        """Let SIGINT and SIGTERM arrive here. Main thread only."""
+        """Let SIGINT, SIGTERM and SIGHUP arrive here. Main thread only.
+
+        SIGHUP comes when a terminal is closed or its connection is lost; under ``nohup`` it stays ignored.
+        """
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        if (
+            number == signal.SIGHUP
+        ):  # a shell passes it on: a second one must not end the way back
+            signal.signal(number, signal.SIG_IGN)
         self.interrupt(signal.Signals(number).name)
 
     def interrupt(self, name: str) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
@@ -203,6 +205,43 @@ def test_cancelled_as_github_does_it(phase: str, shared: LocalStack) -> None:
     assert code in {130, -signal.SIGKILL}
     after = place(shared)
     assert after["serving"] == before["serving"]
+    next_deploy_works(shared)
+
+
+IN_A_TERMINAL = """
+import fcntl, os, signal, sys, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may do so under nohup
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_its_terminal_is_closed(shared: LocalStack) -> None:
+    """As when a connection is lost in the window: users go back, though nobody is there to be told."""
+    before = place(shared)
+    ours, theirs = pty.openpty()
+    words = shared.command("deploy", *images_of(idle_tag(shared)), *WINDOW)
+    process = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, *words],
+        cwd=shared.folder,
+        env=shared.environment(),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    try:
+        os.close(theirs)
+        said = b""
+        while b"observe" not in said.partition(b"proof")[2]:
+            said += os.read(ours, 4096)  # OSError: it has ended
+        os.close(ours)
+        assert process.wait(LIMIT) == 143, said.decode()
+    finally:
+        process.kill()
+        process.wait()
+    assert place(shared) == before
+    assert "interrupted by SIGHUP" in shared.must("show").out
     next_deploy_works(shared)
 
 

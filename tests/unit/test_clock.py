@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from bluegreen.ports import Clock
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def told(clock: Clock) -> None:
     """Leave word that the process was told to stop."""
     if isinstance(clock, FakeClock):
@@ -77,7 +80,8 @@ def test_an_interrupt_is_raised_once_and_the_next_counts_anew(clock: Clock) -> N
 @pytest.fixture
 def listening() -> Iterator[SystemClock]:
     """A clock that has the process's signals; whoever had them before gets them back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may do so under nohup
     clock = SystemClock()
     clock.listen()
     yield clock
@@ -85,7 +89,7 @@ def listening() -> Iterator[SystemClock]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_ends_a_wait_that_is_under_way(listening: SystemClock, number: signal.Signals) -> None:
     started = time.monotonic()
     timer = threading.Timer(0.05, os.kill, (os.getpid(), number))
@@ -102,6 +106,21 @@ def test_a_signal_between_two_waits_tears_nothing_apart(listening: SystemClock) 
     listening.now()  # nothing but a wait, or a question for it, raises
     with pytest.raises(Interrupted):
         listening.wait(until=listening.now())
+
+
+def test_a_second_hangup_of_the_same_terminal_is_no_second_word(listening: SystemClock) -> None:
+    os.kill(os.getpid(), signal.SIGHUP)
+    with pytest.raises(Interrupted):
+        listening.raise_if_interrupted()
+    os.kill(os.getpid(), signal.SIGHUP)
+    listening.raise_if_interrupted()
+
+
+def test_under_nohup_a_terminal_may_go(listening: SystemClock) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    listening.listen()
+    os.kill(os.getpid(), signal.SIGHUP)
+    listening.raise_if_interrupted()
 
 
 # What only virtual time can do.

@@ -73,7 +73,7 @@ def test_every_error_that_is_raised_has_a_documented_exit_code() -> None:
     assert [name for name, (_, codes) in drawn().items() if not codes] == ["BluegreenError", LockError.__name__]
 
 
-@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("signal", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 143)])
 def test_interrupts_have_the_shells_codes(signal: str, code: int) -> None:
     error = Interrupted(signal=signal)
     assert (error.exit_code, str(error)) == (code, f"interrupted by {signal}")

@@ -14,7 +14,7 @@
     │   ├── NotStarted ........................ 6
     │   └── JournalError ...................... 6    an entry could not be made durable
     ├── DeadlineExceeded ...................... 70   a wait ran into its limit; the pipeline says which
-    └── Interrupted ........................... 130 / 143    SIGINT / SIGTERM, after the stack was left safe
+    └── Interrupted ........................... 130 / 143    SIGINT / SIGTERM or SIGHUP, after the stack was left safe
 
 Each error says what happened, where, and what to do: ``str(error)`` is one line for the screen, ``mend`` the next step.
 """
@@ -49,7 +49,7 @@ class ExitCode(IntEnum):
     NOT_FIT = 9, "doctor: something was found that refuses a release"
     TIMED_OUT = 70, "timed out before the switch: users saw nothing; the message names the limit"
     INTERRUPTED = 130, "interrupted (SIGINT), after the stack was left safe"
-    TERMINATED = 143, "terminated (SIGTERM), after the stack was left safe"
+    TERMINATED = 143, "terminated (SIGTERM, or SIGHUP: its terminal is gone), after the stack was left safe"
 
 
 class BluegreenError(Exception):
@@ -156,7 +156,7 @@ class DeadlineExceeded(BluegreenError):
 
 
 class Interrupted(BluegreenError):
-    """The process was told to stop: ``signal`` is ``SIGINT`` or ``SIGTERM``."""
+    """The process was told to stop: ``signal`` is ``SIGINT``, ``SIGTERM`` or ``SIGHUP``."""
 
     def __init__(self, *, signal: str) -> None:
         """Choose the exit code that shells use for this signal."""
