@@ -98,8 +98,12 @@ class Replica:
 
     def listen(self) -> None:
         """Listen on its port (again)."""
-        starting = asyncio.start_server(self._serve, ADDRESS, self.port)
+        starting = asyncio.start_server(self._serve, ADDRESS, self.port, backlog=5)  # as Python's own HTTP server
         self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(5)
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for so long, from now on."""
+        self._loop.call_soon_threadsafe(time.sleep, seconds)
 
     def die(self) -> None:
         """Stop listening and reset every connection."""

@@ -187,6 +187,18 @@ def test_when_one_of_two_replicas_dies_its_twin_takes_all(envoy: Stage) -> None:
     assert envoy.counters(BLUE).requests == before
 
 
+def test_half_a_second_in_which_a_slot_accepts_nobody_sends_nobody_to_the_old_one(envoy: Stage) -> None:
+    envoy.switch(BLUE)
+    envoy.switch(GREEN, fallback=BLUE)
+    before = envoy.counters(BLUE).requests
+    for replica in envoy.replicas[GREEN]:
+        replica.pause(0.5)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: ask(envoy.public), range(20)))
+    assert {(answer.status, answer.slot) for answer in answers} == {(200, GREEN)}
+    assert envoy.counters(BLUE).requests == before
+
+
 def test_a_slot_that_answers_500_is_left_for_the_old_one_and_stays_out(envoy: Stage) -> None:
     envoy.switch(BLUE)
     envoy.switch(GREEN, fallback=BLUE)

@@ -34,6 +34,10 @@ _ADMIN_MODE = 0o600  # the admin API has no authentication but this
 _UPSTREAM = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HOURS = "86400s"  # a quiet WebSocket or stream is not ours to end
 _NO_LIMIT = 1_000_000_000
+_CONNECT = "1.5s"
+"""A dead replica refuses at once. One whose queue of new connections is full, of five in Python's own server, lets the
+system try again after a second: within that it has had its pause, and is not taken for a dead one.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +279,7 @@ def _cluster(front: Front, slot: Slot, name: str, source: Path) -> Json:
         "name": name,
         "type": "EDS",
         "eds_cluster_config": {"service_name": users_cluster(front.service, slot), "eds_config": _source(source)},
-        "connect_timeout": "0.25s",
+        "connect_timeout": _CONNECT,
         "lb_policy": "LEAST_REQUEST",
         "common_lb_config": _balance(),
         "circuit_breakers": _breakers(),
@@ -302,7 +306,7 @@ def _fallback(service: str, slot: Slot) -> Json:
     order = [users_cluster(service, slot), users_cluster(service, slot.other)]
     return {
         "name": fallback_cluster(service, slot),
-        "connect_timeout": "0.25s",
+        "connect_timeout": _CONNECT,
         "lb_policy": "CLUSTER_PROVIDED",
         "circuit_breakers": _breakers(),
         "cluster_type": _extension("clusters.aggregate.v3.ClusterConfig", clusters=order),
