@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from testbed.cluster import Cluster, need
 from testbed.errors import Unavailable
 from testbed.locks import exclusive
@@ -28,6 +29,11 @@ def pytest_configure() -> None:
     What a shell without job control runs in the background ignores it, and hands that on.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# The same examples each time, and each takes as long as a busy machine needs for it.
+settings.register_profile("calm", deadline=None, derandomize=True)
+settings.load_profile("calm")
 
 
 @pytest.fixture(autouse=True)
