@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError
-from bluegreen.domain.events import Summary
+from bluegreen.domain.events import Note, Planned, Summary
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
@@ -290,6 +290,28 @@ def test_the_humans_lines_toward_the_live_slot_before_a_switch_are_harmless() ->
     rehearsal.clock.at(0.5, lambda: rehearsal.platform.patch_by_hand("pair-front", BLUE))
     assert rehearsal.deploy("v2") is ExitCode.OK
     assert rehearsal.routes == (GREEN, GREEN)
+
+
+MOVED = "r-1 left users on green, and somebody has moved them to blue since (written last by kubectl)"
+
+
+def test_two_lines_of_kubectl_after_a_release_are_told_by_the_next_one_recorded_and_not_repaired() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    for service in rehearsal.stack.names:
+        rehearsal.platform.patch_by_hand(service, BLUE)
+    assert rehearsal.deploy("v3", dry_run=True) is ExitCode.OK
+    assert [event.plan.notes[0] for event in rehearsal.events if isinstance(event, Planned)][1:] == [MOVED]
+    assert rehearsal.routes == (BLUE, BLUE)
+    rehearsal.events.clear()
+    assert rehearsal.deploy("v1") is ExitCode.OK
+    assert [event.text for event in rehearsal.events if isinstance(event, Note)] == [MOVED], "nothing else to do"
+    assert rehearsal.deploy("v3") is ExitCode.OK
+    kept = rehearsal.last_run().plan
+    assert kept is not None
+    assert kept.notes[0] == MOVED
+    rehearsal.deploy("v4", dry_run=True)
+    assert MOVED not in str(rehearsal.events[-3:]), "told once"
 
 
 def test_a_split_stack_is_refused_by_deploy_and_ended_by_a_rollback_that_names_the_slot() -> None:
