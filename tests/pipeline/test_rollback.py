@@ -323,6 +323,29 @@ def test_a_split_stack_is_refused_by_deploy_and_ended_by_a_rollback_that_names_t
     assert rehearsal.routes == (BLUE, BLUE)
 
 
+def test_a_split_stack_is_never_called_settled() -> None:
+    """Where no release has switched it yet, nobody knows on which slot users were: a person names it."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.patch_by_hand("pair-front", GREEN)
+    with pytest.raises(Held, match="no way back to trust") as held:
+        rehearsal.rollback()
+    assert "--to" in held.value.mend
+    assert rehearsal.routes == (BLUE, GREEN)
+
+
+@pytest.mark.parametrize("moved", [("pair-front",), ("pair-back", "pair-front")])
+def test_users_who_were_moved_forward_by_hand_after_a_bad_release_are_brought_back(moved: tuple[str, ...]) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    for service in moved:
+        rehearsal.platform.patch_by_hand(service, GREEN)
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert summary(rehearsal).headline == "rolled back: blue serves"
+    assert "v2" not in " ".join(summary(rehearsal).details), "nobody was on it: green had its previous images back"
+
+
 def test_a_full_disk_does_not_keep_users_on_a_bad_version() -> None:
     rehearsal = Rehearsal()
     rehearsal.deploy("v2")
