@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from testbed.faults import slow_api
-from tests.kubernetes.kit import OTHER, Selectors, deploy_words, deploying, fresh, point, serving_tag, whole
+from tests.kubernetes.kit import OTHER, Selectors, deploy_words, deploying, fresh, point, serving_tag, sizes, whole
 
+from cluster_harness import wait_until
 from harness import images_of
 
 if TYPE_CHECKING:
@@ -74,6 +75,20 @@ def test_in_the_window_they_are_a_way_back_that_is_not_repaired(shared: ClusterS
     assert WRITER in json.dumps(told.events), told.shown()
     assert shared.selector() == before
     assert counts.failed == 0, counts.told()
+
+
+def test_what_is_left_of_a_slot_that_is_ended_is_not_touched(shared: ClusterStack) -> None:
+    """Its gateway is gone; then a person sends the backend's users back to it."""
+    old = shared.selector()
+    with deploying(shared, fresh(shared), "--scale-down-old") as told:
+        told.reach("phase_began", phase="retire")
+        wait_until(lambda: sizes(shared, old)["alfred-gateway"] == 0, what="the gateway to be ended", limit=30)
+        point(shared, old, "backend")
+        code = told.end(limit=90)
+    assert code == 5, told.shown()
+    assert sizes(shared, old)["alfred-backend"] == 2
+    shared.must("rollback", "--to", OTHER[old])
+    shared.must(*deploy_words(fresh(shared)))
 
 
 def test_after_a_release_they_are_told_by_status_and_by_the_next_plan(shared: ClusterStack) -> None:
