@@ -96,6 +96,11 @@ REFUSALS = {
         spec={"ports": [{"name": "web", "port": 8080, "targetPort": "main"}]},
         elsewhere=True,
     ),
+    "different numbers": Refusal(
+        rule="different-ports",
+        spec={"ports": [{"name": "web", "port": 8080, "targetPort": 8080}]},
+        elsewhere=True,
+    ),
 }
 
 

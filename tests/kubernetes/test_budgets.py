@@ -99,6 +99,18 @@ def test_from_the_switch_to_the_end_of_the_window_both_slots_are_protected(share
     assert may_go(shared, old) == ALL
 
 
+def test_while_the_old_slot_is_ended_the_new_one_is_protected(shared: ClusterStack) -> None:
+    old = shared.selector()
+    with deploying(shared, fresh(shared), "--scale-down-old") as told:
+        told.reach("phase_began", phase="retire")
+        settled(shared)
+        assert may_go(shared, OTHER[old]) == NOBODY
+        assert told.end() == 0, told.shown()
+    settled(shared)
+    assert may_go(shared, OTHER[old]) == AT_THE_MINIMUM
+    shared.must("rollback", "--cold")  # both slots are warm again
+
+
 def test_after_a_rollback_by_hand_the_budgets_follow(shared: ClusterStack) -> None:
     old = shared.selector()
     with deploying(shared, fresh(shared)) as told:

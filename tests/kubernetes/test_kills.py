@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
-POINTS = int(os.environ.get("KILLS", "6"))
+POINTS = int(os.environ.get("KILLS", "7"))
 """KILLS=50 is the long form."""
 SEED = 20_261_124
 STACKS = 3
-LONG = {"detect": 0.4, "deploy": 6.0, "validate": 4.0, "switch": 0.6, "observe": 3.0, "rollback": 0.3}
+LONG = {"detect": 0.4, "deploy": 6.0, "validate": 4.0, "switch": 0.6, "observe": 3.0, "retire": 12.0, "rollback": 0.3}
 """About how many seconds each lasts here; the instant is drawn from all of it."""
 CALM = Rates(new=4, keepalive=8, slow=1, post=4, stream=1, websocket=4)
 
@@ -81,7 +81,8 @@ def kill_and_go_on(stack: ClusterStack, *, seed: int, points: list[str]) -> None
 
 
 def _kill_in(stack: ClusterStack, tag: str, phase: str, *, after: float) -> None:
-    told = stack.told(*deploy_words(tag))
+    words = ("--scale-down-old",) if phase == "retire" else ()
+    told = stack.told(*deploy_words(tag, *words))
     try:
         if phase != "detect":
             told.reach("phase_began", phase=phase)

@@ -54,6 +54,12 @@ def port(there: Shop, **changes: object) -> None:
     there.container("prices-on-the-right")["ports"][0].update(changes)
 
 
+def numbered(there: Shop, ports: list[dict[str, object]]) -> None:
+    """Users' Service sends to a number, and the idle slot's container says that it has these."""
+    there.spec("prices").update(ports=[{"port": 80, "targetPort": 8080}])
+    there.container("prices-on-the-right")["ports"] = ports
+
+
 def local(there: Shop, *, bare: bool, **spec: object) -> None:
     there.spec("prices").update(spec)
     if bare:
@@ -99,6 +105,17 @@ CASES = {
     ),
     "no such name": Case(
         wrong=lambda s: port(s, name="https"), rule=Rule.DIFFERENT_PORTS, mend="kubectl edit deployment/prices-on-the-r"
+    ),
+    "a number that only the slot that serves has": Case(
+        wrong=lambda s: numbered(s, [{"name": "http", "containerPort": 9090}]),
+        rule=Rule.DIFFERENT_PORTS,
+        mend="kubectl patch deployment prices-on-the-right -n shop --type=json -p "
+        '\'[{"op":"replace","path":"/spec/template/spec/containers/0/ports/0/containerPort","value":8080}]\'',
+    ),
+    "a number, and several others": Case(
+        wrong=lambda s: numbered(s, [{"containerPort": 9090}, {"containerPort": 9091}]),
+        rule=Rule.DIFFERENT_PORTS,
+        mend="kubectl edit deployment/prices-on-the-right",
     ),
     "inside Local, uncovered": Case(
         wrong=lambda s: local(s, bare=True, internalTrafficPolicy="Local"),
@@ -167,6 +184,8 @@ FINE = {
     "what every Service is given on GKE": lambda s: annotated(s, neg='{"ingress": true}'),
     "AWS, targets by node": lambda s: annotated(s, **{f"{AWS}_nlb_target_type": "instance"}),
     "a target that is a number": lambda s: s.spec("prices").update(ports=[{"port": 80, "targetPort": 8080}]),
+    "a number, where the idle slot says nothing of its ports": lambda s: numbered(s, []),
+    "a number that it has among others": lambda s: numbered(s, [{"containerPort": 9090}, {"containerPort": 8080}]),
     "a port of a sidecar that goes on running": lambda s: sidecar_port(s),
 }
 

@@ -330,7 +330,8 @@ def test_scale_down_old_ends_the_old_slot_last_and_says_what_that_costs() -> Non
     rehearsal.deploy("v2", options=Options(scale_down_old=True))
     assert rehearsal.tags(BLUE) == ("", "")
     assert phases(rehearsal)[-1] == "retire"
-    assert "--cold" in summary(rehearsal).way_back
+    way = "bluegreen rollback --cold   (a cold start: blue was ended before the five minutes are known)"
+    assert summary(rehearsal).way_back == way
 
 
 def test_a_second_deploy_is_told_who_holds_the_lock() -> None:

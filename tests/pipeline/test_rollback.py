@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError
-from bluegreen.domain.events import Summary
+from bluegreen.domain.events import Note, Planned, Summary
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
@@ -292,6 +292,28 @@ def test_the_humans_lines_toward_the_live_slot_before_a_switch_are_harmless() ->
     assert rehearsal.routes == (GREEN, GREEN)
 
 
+MOVED = "r-1 left users on green, and somebody has moved them to blue since (written last by kubectl)"
+
+
+def test_two_lines_of_kubectl_after_a_release_are_told_by_the_next_one_recorded_and_not_repaired() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    for service in rehearsal.stack.names:
+        rehearsal.platform.patch_by_hand(service, BLUE)
+    assert rehearsal.deploy("v3", dry_run=True) is ExitCode.OK
+    assert [event.plan.notes[0] for event in rehearsal.events if isinstance(event, Planned)][1:] == [MOVED]
+    assert rehearsal.routes == (BLUE, BLUE)
+    rehearsal.events.clear()
+    assert rehearsal.deploy("v1") is ExitCode.OK
+    assert [event.text for event in rehearsal.events if isinstance(event, Note)] == [MOVED], "nothing else to do"
+    assert rehearsal.deploy("v3") is ExitCode.OK
+    kept = rehearsal.last_run().plan
+    assert kept is not None
+    assert kept.notes[0] == MOVED
+    rehearsal.deploy("v4", dry_run=True)
+    assert MOVED not in str(rehearsal.events[-3:]), "told once"
+
+
 def test_a_split_stack_is_refused_by_deploy_and_ended_by_a_rollback_that_names_the_slot() -> None:
     rehearsal = Rehearsal()
     rehearsal.platform.patch_by_hand("pair-front", GREEN)
@@ -299,6 +321,29 @@ def test_a_split_stack_is_refused_by_deploy_and_ended_by_a_rollback_that_names_t
         rehearsal.deploy("v2")
     assert rehearsal.rollback(to=BLUE) is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_a_split_stack_is_never_called_settled() -> None:
+    """Where no release has switched it yet, nobody knows on which slot users were: a person names it."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.patch_by_hand("pair-front", GREEN)
+    with pytest.raises(Held, match="no way back to trust") as held:
+        rehearsal.rollback()
+    assert "--to" in held.value.mend
+    assert rehearsal.routes == (BLUE, GREEN)
+
+
+@pytest.mark.parametrize("moved", [("pair-front",), ("pair-back", "pair-front")])
+def test_users_who_were_moved_forward_by_hand_after_a_bad_release_are_brought_back(moved: tuple[str, ...]) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    for service in moved:
+        rehearsal.platform.patch_by_hand(service, GREEN)
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert summary(rehearsal).headline == "rolled back: blue serves"
+    assert "v2" not in " ".join(summary(rehearsal).details), "nobody was on it: green had its previous images back"
 
 
 def test_a_full_disk_does_not_keep_users_on_a_bad_version() -> None:

@@ -129,7 +129,7 @@ GAP = Finding(rule=METRICS, outcome=Judged_as.INCONCLUSIVE, figures="g1: refused
             {"validated": Validated(slot=GREEN, checks=(health(good=2, unknown=2),))},
             HEALTH,
             State.UNKNOWABLE,
-            "2 of 4 answers of every pod good, on each path that its probes ask; refused",
+            "2 of 4 answers of every pod good (200 to 399), on each path that its probes ask; refused",
             id="health: some not known",
         ),
         pytest.param(

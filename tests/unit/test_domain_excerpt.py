@@ -68,6 +68,10 @@ def test_of_too_much_the_last_is_kept() -> None:
         rf'{{"headers": "{{\"authorization\": \"Bearer {CANARY}\"}}"}}',
         f"ghp_{CANARY.replace('-', '')}abcdefgh",
         f"key sk-{CANARY}-abcdefghij",
+        f"key sk_live_{CANARY}-abcdefghij",
+        f"npm_{CANARY.replace('-', '')}abcdefgh",
+        f"You have reached your pull rate limit as 'ann': dckr_jti_{CANARY}-{CANARY}=.",  # kubedog hides it, too
+        f"docker login -p dckr_pat_{CANARY}-{CANARY}",
         f"user {JWT} came",
         CANARY.replace("-", "") * 5,
     ],

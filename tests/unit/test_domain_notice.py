@@ -10,7 +10,7 @@ from bluegreen.domain.notice import LARGEST, USUAL, Notice, Occasion, notice_of,
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import replace
-from bluegreen.testing import Behaviour, Rehearsal, example_stack
+from bluegreen.testing import Behaviour, Fault, Rehearsal, example_stack
 
 
 def notice(rehearsal: Rehearsal) -> Notice:
@@ -22,8 +22,6 @@ def notice(rehearsal: Rehearsal) -> Notice:
 @pytest.mark.parametrize(
     ("occasion", "on", "told"),
     [
-        (Occasion.ROLLBACK, (), True),
-        (Occasion.ROLLBACK, USUAL, True),
         (Occasion.FAILURE, USUAL, True),
         (Occasion.HELD, USUAL, True),
         (Occasion.RELEASE, USUAL, False),
@@ -31,8 +29,8 @@ def notice(rehearsal: Rehearsal) -> Notice:
         (Occasion.FAILURE, (Occasion.RELEASE,), False),
     ],
 )
-def test_of_a_rollback_people_are_always_told(occasion: Occasion, on: tuple[Occasion, ...], *, told: bool) -> None:
-    assert wanted(occasion, on) is told
+def test_people_are_told_of_what_they_asked_for(occasion: Occasion, on: tuple[Occasion, ...], *, told: bool) -> None:
+    assert wanted(Notice(occasion=occasion, title="", text=""), on) is told
 
 
 def test_a_release_says_from_which_version_to_which_and_the_way_back() -> None:
@@ -69,6 +67,7 @@ def test_a_rollback_by_itself_says_why() -> None:
     rehearsal.platform.behaviours["v2"] = Behaviour(errors=0.9)
     assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
     found = notice(rehearsal)
+    assert wanted(found, ()), "of a rollback people are always told"
     assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
     assert "pair-back: from team/back:v1 to team/back:v2" in found.text
     assert "why: " in found.text
@@ -82,6 +81,7 @@ def test_a_rollback_by_hand_says_what_it_took_back() -> None:
     rehearsal.events.clear()
     rehearsal.rollback()
     found = notice(rehearsal)
+    assert wanted(found, ()), "of a rollback people are always told"
     assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
     assert found.text.splitlines()[:3] == [
         f"taken back: {release}",
@@ -100,6 +100,7 @@ def test_a_rollback_by_hand_with_kubectl_in_the_window_is_noticed() -> None:
     rehearsal.clock.at(15.0, by_hand)
     rehearsal.deploy("v2")
     found = notice(rehearsal)
+    assert wanted(found, ()), "of a rollback people are always told"
     assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
     assert "by kubectl" in found.text
 
@@ -135,6 +136,50 @@ def test_a_killed_release_that_the_same_deploy_ends_is_told() -> None:
     assert (found.occasion, found.title) == (Occasion.RELEASE, "pair: released: green serves")
     assert found.text.splitlines()[0] == "pair to back team/back:v2, front team/front:v2"
     assert killed in found.text
+
+
+def killed_between_the_two_writes(verb: str) -> Rehearsal:
+    """A stack on two slots: a deploy or a rollback was killed after its first write."""
+    rehearsal = Rehearsal()
+    if verb == "rollback":
+        rehearsal.deploy("v2")
+
+    def kill() -> None:
+        raise Killed
+
+    stamps = {"deploy": 2, "rollback": 0}
+    rehearsal.platform.faults.append(Fault(call="route", nth=stamps[verb] + 2, action=kill))
+    with pytest.raises(Killed):
+        rehearsal.rollback() if verb == "rollback" else rehearsal.deploy("v2")
+    assert len(set(rehearsal.routes)) == 2
+    rehearsal.platform.faults.clear()
+    rehearsal.die()
+    rehearsal.events.clear()
+    return rehearsal
+
+
+@pytest.mark.parametrize(
+    ("verb", "why"),
+    [
+        ("deploy", "it was stopped in the middle of the switch"),
+        ("rollback", "the rollback was stopped in the middle"),
+    ],
+)
+def test_users_who_were_brought_back_before_a_release_are_told_of_with_it(verb: str, why: str) -> None:
+    rehearsal = killed_between_the_two_writes(verb)
+    assert rehearsal.deploy("v3") is ExitCode.OK
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.RELEASE, "pair: released: green serves")
+    assert found.text.splitlines()[0] == f"users were brought back to blue: {why}"
+    assert wanted(found, ()), "of a rollback people are always told"
+
+
+def test_users_who_were_brought_back_by_a_deploy_with_nothing_else_to_do_are_told_of() -> None:
+    rehearsal = killed_between_the_two_writes("deploy")
+    assert rehearsal.deploy("v1") is ExitCode.OK
+    found = notice(rehearsal)
+    assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: nothing to do: blue serves this already")
+    assert found.text.startswith("users were brought back to blue: it was stopped in the middle of the switch\n")
 
 
 def test_a_notice_is_bounded() -> None:

@@ -167,7 +167,7 @@ ENDED_GREEN = tuple(workload(service=name, slot=GREEN, tag="v0", replicas=0) for
             pair(replace=EMPTY_GREEN),
             Options(scale_down_old=True),
             {"back": "v2", "front": "v2"},
-            ["blue is ended after the window: the way back will be a cold start"],
+            ["blue is ended before the error rate of five minutes is known: the way back will be a cold start"],
         ),
         (pair(replace=EMPTY_GREEN), Options(), {"front": "v2"}, ["pair-back in green is replaced too"]),
     ],

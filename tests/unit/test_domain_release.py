@@ -217,6 +217,8 @@ NEVER = NoWayBack("no release has switched this stack yet", settled=True)
         ([by_hand("b-2", BLUE, ended=False), RELEASED], BLUE, BLUE, "b-2"),
         ([by_hand("b-2", BLUE), RELEASED], None, BLUE, "b-2"),
         ([by_hand("b-2", BLUE), RELEASED], GREEN, BLUE, "b-2"),  # moved forward by hand since
+        ([run("r-1", Outcome.ROLLED_BACK, switched=True)], GREEN, BLUE, "r-1"),  # the same after one by itself
+        ([run("r-1", Outcome.ROLLED_BACK, switched=True)], None, BLUE, "r-1"),  # one Service of them
     ],
 )
 def test_the_way_back(runs: list[Run], serving: Slot | None, slot: Slot, of: str) -> None:
@@ -230,6 +232,7 @@ def test_the_way_back(runs: list[Run], serving: Slot | None, slot: Slot, of: str
     [
         ([], BLUE, NEVER),
         ([NO_PLAN], BLUE, NEVER),
+        ([], None, replace(NEVER, settled=False)),  # split, and nobody knows where users were
         ([run("r-1", Outcome.ABANDONED, staged=False)], BLUE, NEVER),
         ([run("r-1", Outcome.FAILED, restored=True)], BLUE, NEVER),
         (

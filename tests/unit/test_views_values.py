@@ -181,6 +181,15 @@ last run      r-1 released"""
     )
 
 
+def test_status_says_that_somebody_has_moved_users() -> None:
+    found = status(runs=(RELEASED,), routes=(Slot.BLUE, Slot.BLUE))
+
+    lines = status_lines(PAPER, found)
+    assert lines[lines.index("last run      r-1 released") + 1 :] == [
+        "moved         r-1 left users on green, and somebody has moved them to blue since"
+    ]
+
+
 def test_status_of_a_cold_way_back_and_of_trouble() -> None:
     nothing = Workload(service="alfred-backend", slot=Slot.BLUE, image=None, replicas=0)
     crashing = Container(name="run", state=Waiting(reason="CrashLoopBackOff", message="exit code 3"))

@@ -70,7 +70,7 @@ def _health(run: Run) -> Found:
     asked, good = sum(check.asked for check in made), sum(check.good for check in made)
     if not asked:
         return State.UNKNOWABLE, "the pods were ready by their own probes; nobody has asked them besides"
-    figures = f"{good} of {asked} answers of every pod good, on each path that its probes ask"
+    figures = f"{good} of {asked} answers of every pod good (200 to 399), on each path that its probes ask"
     unsure = [check.detail for check in made if check.unknown]
     if unsure:
         return State.UNKNOWABLE, f"{figures}; {unsure[0]}"

@@ -30,6 +30,9 @@ _QUOTE = r"(?:\\?[\"'])?"
 """Also as it stands in a JSON text that is itself text in one."""
 _VALUE = r"(?:\\\"(?:[^\"\\]|\\[^\"])*(?:\\\")?|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,;&\"']+)"
 
+_TOKENS = r"gh[opusr]_|github_pat_|glpat-|xox[abprs]-|sk-|sk_(?:live|test)_|AKIA|ASIA|AIza|npm_|dckr_[a-z]{3}_"
+"""How tokens begin. Docker Hub's stands in its own word for a pull limit, which is a cause."""
+
 _SECRETS = (
     (re.compile(r"(://[^/\s:@]{0,200}:)[^/\s]+@"), rf"\1{HIDDEN}@"),
     (re.compile(r"\b((?:set-)?cookie[\"']?\s*[:=]\s*).+", re.IGNORECASE), rf"\1{HIDDEN}"),
@@ -43,7 +46,7 @@ _SECRETS = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)?"), HIDDEN),
-    (re.compile(r"\b(?:gh[opusr]_|github_pat_|glpat-|xox[abprs]-|sk-|AKIA|ASIA|AIza)[\w-]{12,}"), HIDDEN),
+    (re.compile(rf"\b(?:{_TOKENS})[\w-]{{12,}}"), HIDDEN),
     (re.compile(r"^[A-Za-z0-9+/=]{40,}$"), HIDDEN),  # a line of a key
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from bluegreen.domain.events import Planned, Summary
+from bluegreen.domain.events import CameBack, Planned, Summary
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.values import dataclass
 
@@ -56,39 +56,57 @@ class Notice:
     occasion: Occasion
     title: str
     text: str
+    came_back: bool = False
+    """Whether users were brought back, be it on the way to something else: as a killed run was ended first."""
 
 
-def wanted(occasion: Occasion, on: Iterable[Occasion]) -> bool:
+def wanted(notice: Notice, on: Iterable[Occasion]) -> bool:
     """Whether people are told of it. Of a rollback they are always told (specification: rollback by hand)."""
-    return occasion is Occasion.ROLLBACK or occasion in on
+    return notice.came_back or notice.occasion in on
 
 
 def notice_of(events: Iterable[Event]) -> Notice | None:
-    """The notice of the last run that came to an outcome, from all that was told; None: there was none."""
+    """The notice of the last run that came to an outcome, from all that was told; None: there was none.
+
+    A command that has brought users back, and had nothing else to do, is told of by that.
+    """
     plans: dict[str, Plan] = {}
-    summary: Summary | None = None
+    end: Summary | None = None
+    back: CameBack | None = None
     for event in events:
         match event:
             case Planned(plan=plan):
                 plans[plan.release] = plan
-            case Summary(outcome=outcome) if outcome is not None:
-                summary = event
+            case CameBack():
+                back = event
+            case Summary(outcome=outcome) if outcome is not None or (back is not None and end is None):
+                end = event
             case _:
                 pass
-    if summary is None or summary.outcome is None:
-        return None
-    occasion = _OCCASIONS.get(summary.outcome, Occasion.FAILURE)
-    stack = f"{summary.stack}: " if summary.stack else ""
-    return Notice(occasion=occasion, title=f"{stack}{summary.headline}", text=_text(summary, plans.get(summary.run)))
+    return _notice(end, plans.get(end.run), back) if end is not None else None
 
 
-def _text(summary: Summary, plan: Plan | None) -> str:
+def _notice(end: Summary, plan: Plan | None, back: CameBack | None) -> Notice:
+    """``back``: how users were brought back, by this run or on its way."""
+    occasion = _OCCASIONS.get(end.outcome, Occasion.FAILURE) if end.outcome is not None else Occasion.ROLLBACK
+    stack = f"{end.stack}: " if end.stack else ""
+    before = f"users were brought back to {back.slot}: {back.why}" if back is not None else ""
+    return Notice(
+        occasion=occasion,
+        title=f"{stack}{end.headline}",
+        text=_text(end, plan, before="" if end.outcome is Outcome.ROLLED_BACK else before),
+        came_back=back is not None or occasion is Occasion.ROLLBACK,
+    )
+
+
+def _text(summary: Summary, plan: Plan | None, *, before: str) -> str:
+    """``before``: what happened ahead of it."""
     details = [line for line in summary.details if not line.startswith(_SKIPPED)]
-    if plan is not None:
+    if plan is not None and summary.outcome is not None:
         details[:1] = _versions(plan)  # which begin with the stack and the new images alone
     way = f"way back: {summary.way_back}" if summary.way_back.startswith("bluegreen ") else summary.way_back
     end = f"{summary.run}, exit code {int(summary.exit_code)}"
-    text = "\n".join(line for line in (*details, way, end) if line)
+    text = "\n".join(line for line in (before, *details, way, end) if line)
     return text if len(text) <= LARGEST else f"{text[: LARGEST - 1]}…"
 
 

@@ -240,5 +240,6 @@ def _notes(snapshot: Snapshot, changes: tuple[Change, ...], *, options: Options,
     if options.synthetic_traffic:
         notes.append("in the window the app file's checks with GET are asked each 2 s, too (--synthetic-traffic)")
     if options.scale_down_old:
-        notes.append(f"{target.other} is ended after the window: the way back will be a cold start (--scale-down-old)")
+        before = "before the error rate of five minutes is known"
+        notes.append(f"{target.other} is ended {before}: the way back will be a cold start (--scale-down-old)")
     return tuple(notes)

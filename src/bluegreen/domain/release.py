@@ -540,7 +540,7 @@ def way_back(runs: Iterable[Run], *, serving: Slot | None) -> Back | NoWayBack:
         found = _back_from(run, serving)
         if found is not None:
             return found
-    return NoWayBack("no release has switched this stack yet", settled=True)
+    return NoWayBack("no release has switched this stack yet", settled=serving is not None)
 
 
 def _back_from(run: Run, serving: Slot | None) -> Back | NoWayBack | None:
@@ -552,8 +552,10 @@ def _back_from(run: Run, serving: Slot | None) -> Back | NoWayBack | None:
         return Back(slot=plan.active, of=run)
     if run.outcome.in_effect or run.outcome in {Outcome.HELD, Outcome.YIELDED}:
         return _after_switch(run, plan, serving)
-    if run.outcome is Outcome.ROLLED_BACK:
+    if run.outcome is Outcome.ROLLED_BACK and serving is plan.active:
         return NoWayBack(f"{run.id} was rolled back already: {plan.active} serves again", settled=True)
+    if run.outcome is Outcome.ROLLED_BACK:
+        return Back(slot=plan.active, of=run)  # somebody has moved users away from there since
     if run.staging and not run.restored:
         why = f"{plan.target} holds what {run.id} left there when it {run.outcome}"
         return NoWayBack(why, settled=False)

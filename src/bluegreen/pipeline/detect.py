@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.drift import drift
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.events import Note, Phase, PhaseDone, Planned, Warned
 from bluegreen.domain.plan import make_plan
 from bluegreen.domain.release import put_back
 from bluegreen.domain.stack import CommandCheck
+from bluegreen.domain.values import replace
 from bluegreen.pipeline.synthetic import announce
 from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from bluegreen.domain.drift import Drift
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
     from bluegreen.domain.snapshot import Snapshot
@@ -29,14 +32,22 @@ def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Optio
     started = tools.clock.now()
     snapshot = tools.snapshot()
     plan = make_plan(snapshot, stack=tools.stack, images=images, options=options, release=run)
-    plan = put_back(plan, tools.run)
+    moved = drift(tools.runs(), snapshot.routes)
+    plan = _noted(put_back(plan, tools.run), moved)
     tools.emit(Planned(plan=plan, dry_run=dry_run))
+    if moved is not None and plan.nothing_to_do:
+        tools.emit(Note(text=str(moved)))  # the notes of such a plan are not shown
     if not plan.nothing_to_do:
         announce(tools, plan)
         _heed(tools, plan, snapshot)
     what = f"{plan.active} serves; {plan.target} is to be replaced"
     tools.emit(PhaseDone(phase=Phase.DETECT, what=what, took=tools.since(started)))
     return plan
+
+
+def _noted(plan: Plan, moved: Drift | None) -> Plan:
+    """The plan, which the journal keeps, with what somebody else has done."""
+    return replace(plan, notes=(str(moved), *plan.notes)) if moved is not None else plan
 
 
 def _heed(tools: Tools, plan: Plan, snapshot: Snapshot) -> None:

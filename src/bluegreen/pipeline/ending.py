@@ -145,7 +145,8 @@ def _way_back(plan: Plan, ended: Ended, *, warm: bool) -> str:
     if ended.outcome.in_effect and warm:
         return f"bluegreen rollback   (to {plan.active}, which is warm: at once)"
     if ended.outcome.in_effect:
-        return f"bluegreen rollback --cold   (to {plan.active}, which was ended: a cold start)"
+        why = f"{plan.active} was ended before the five minutes are known"
+        return f"bluegreen rollback --cold   (a cold start: {why})"
     if ended.outcome is Outcome.HELD:
         return f"bluegreen rollback --to {plan.active}"
     if ended.outcome is Outcome.YIELDED:

@@ -139,7 +139,7 @@ def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant
 def _taken_back(of: Run, slot: Slot) -> list[str]:
     """The run, and from which version to which, where users were on what it brought."""
     details = [f"taken back: {of.id}"]
-    if of.plan is not None and of.plan.active is slot:
+    if of.plan is not None and of.plan.active is slot and of.outcome is not Outcome.ROLLED_BACK:
         details += [
             f"{change.service}: from {change.after} to {change.serving}"
             for change in of.plan.changes

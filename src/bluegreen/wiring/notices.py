@@ -95,7 +95,7 @@ def tell(given: Sequence[str], app: Path | None, events: Iterable[Event]) -> Ite
     if notice is None:
         return
     found = contacts(given, app)
-    if not found.urls or not wanted(notice.occasion, found.on):
+    if not found.urls or not wanted(notice, found.on):
         return
     clock = SystemClock()
     notifier = AppriseNotifier(found.urls, clock=clock, environment=child_environment())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bluegreen.cli.views.paper import moment
+from bluegreen.domain.drift import drift
 from bluegreen.domain.release import Back, RunKind, way_back
 from bluegreen.domain.routing import Active, active
 from bluegreen.domain.snapshot import Running, Terminated, Waiting
@@ -89,6 +90,8 @@ class Status:
     unfinished: Unfinished | None
     started: bool = True
     """False: nothing runs in either slot, and nothing ever did."""
+    moved: str = ""
+    """Users are not where the last run left them: who has moved them since, and from where."""
 
 
 def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Sequence[Address]) -> Status:
@@ -108,6 +111,7 @@ def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Se
         last=f"{newest.id} {newest.outcome}" if newest is not None and newest.outcome is not None else "",
         unfinished=_unfinished(newest, serving) if newest is not None and newest.open else None,
         started=serving is not None or any(work.image is not None for work in snapshot.workloads),
+        moved=str(drift(runs, snapshot.routes) or ""),
     )
 
 
@@ -189,6 +193,8 @@ def status_lines(paper: Paper, status: Status) -> list[str]:
     lines += paper.field("way back", status.back_words)
     if status.last:
         lines += paper.field("last run", status.last)
+    if status.moved:
+        lines += paper.field("moved", status.moved, style="yellow")
     if status.unfinished is not None:
         lines += _unfinished_lines(paper, status.unfinished)
     return lines

@@ -312,23 +312,22 @@ class KubernetesPlatform:
         """As in ports.Platform."""
         self._begin_write(grip, until=until)
         live = self._look(until)
-        self._leave(live, want.slot)
         slots = self._slots()
         slots.end(want.slot, order=self._stack.end_order, grip=grip, until=until)
         self._check_lock(grip, until=until)
+        self._leave(want.slot, until)
         slots.put(want, live=live, until=until)
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
         """As in ports.Platform."""
         self._begin_write(grip, until=until)
-        self._leave(self._look(until), slot)
         return self._slots().end(slot, order=order, grip=grip, until=until)
 
-    def _leave(self, live: Live, slot: Slot) -> None:
+    def _leave(self, slot: Slot, until: Instant) -> None:
         """Raise Held when users are on the slot. A Service without any selector has no users yet."""
-        for marks in names.marks_of_all(self._stack):
-            found = live.service(marks.users)
-            users = marks.slot_named(dict(found.selector)) if found is not None and found.selector else slot.other
+        services = self._sight.routes(until=until)
+        for marks, found in zip(names.marks_of_all(self._stack), services, strict=True):
+            users = marks.slot_named(dict(found.selector)) if found.selector else slot.other
             if users in {slot, None}:
                 raise Held(
                     f"users of {marks.service} are on {users or 'no slot'}: {slot} is not touched",
@@ -358,6 +357,7 @@ class KubernetesPlatform:
             clock=self._clock,
             sight=self._sight,
             wait_for=self._wait_for,
+            leave=self._leave,
         )
 
     # --- asking ---------------------------------------------------------------------------------------------------

@@ -227,6 +227,8 @@ def _ip_target(users: Service) -> tuple[str, str] | None:
 def _different_ports(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
     """A target that is a name leads to whatever number each slot's pods give it."""
     for port in users.ports:
+        if port.target.isdigit():
+            yield from _missing_number(users, int(port.target), marks, place)
         if not port.target or port.target.isdigit():
             continue
         found = {slot: _target(place.live.deployment(marks.service, slot), port.target) for slot in Slot}
@@ -243,6 +245,22 @@ def _different_ports(users: Service, marks: Marks, place: Place) -> Iterator[Fin
         )
 
 
+def _missing_number(users: Service, number: int, marks: Marks, place: Place) -> Iterator[Finding]:
+    """A number that the slot that serves says it has, and the other one, which has others, does not."""
+    found = {slot: _ports_of(place.live.deployment(marks.service, slot)) for slot in Slot}
+    here, there = found[place.target.other], found[place.target]
+    served = next((one for one in here if one[1] == number), None)
+    if served is None or not there or number in {one[1] for one in there}:
+        return
+    others = ", ".join(str(one[1]) for one in there)
+    yield refuse(
+        Rule.DIFFERENT_PORTS,
+        f"Service {users.meta.name} sends to port {number}: {marks.workload(place.target.other)} has it, and "
+        f"{marks.workload(place.target)} has {others}",
+        _same_port(marks.workload(place.target), there[0] if len(there) == 1 else None, served, str(number), place),
+    )
+
+
 Target = tuple[str, int]
 """Where the number stands in the pod template, as a JSON Pointer, and the number."""
 
@@ -251,18 +269,23 @@ def _target(found: Deployment | None, name: str) -> Target | None:
     """The container port of that name; init containers that go on running may have it as well."""
     if found is None:
         return None
-    return next((place for place in _named_ports(found.template, name)), None)
+    return next((target for port, target in _all_ports(found.template) if port == name), None)
 
 
-def _named_ports(template: Json, name: str) -> Iterator[Target]:
+def _ports_of(found: Deployment | None) -> list[Target]:
+    """All that its containers say they have; empty: it says nothing of that."""
+    return [target for _, target in _all_ports(found.template)] if found is not None else []
+
+
+def _all_ports(template: Json) -> Iterator[tuple[str, Target]]:
+    """Each with its name."""
     for kind in ("containers", "initContainers"):
         for index, container in enumerate(Node(template).at("spec", kind).items()):
             if kind == "initContainers" and container.at("restartPolicy").text() != "Always":
                 continue
             for number, port in enumerate(container.at("ports").items()):
-                if port.at("name").text() == name:
-                    pointer = f"/spec/template/spec/{kind}/{index}/ports/{number}/containerPort"
-                    yield pointer, port.at("containerPort").number()
+                pointer = f"/spec/template/spec/{kind}/{index}/ports/{number}/containerPort"
+                yield port.at("name").text(), (pointer, port.at("containerPort").number())
 
 
 def _same_port(workload: str, there: Target | None, here: Target | None, name: str, place: Place) -> str:

@@ -2,7 +2,7 @@
 
 Every write tests the generation that was judged, so a Deployment that somebody else has changed meanwhile is read and
 judged again. A slot is ended dependents first, each service gone before the next one is asked to go, and never before
-the slices of the users' Services have forgotten it.
+the slices of the users' Services have forgotten it, nor when somebody has brought users back to it meanwhile.
 """
 
 from __future__ import annotations
@@ -52,15 +52,27 @@ class Slots:
     """Writes one stack's Deployments."""
 
     def __init__(
-        self, api: Api, *, stack: Stack, namespace: str, clock: Clock, sight: Sight, wait_for: WaitFor
+        self,
+        api: Api,
+        *,
+        stack: Stack,
+        namespace: str,
+        clock: Clock,
+        sight: Sight,
+        wait_for: WaitFor,
+        leave: Callable[[Slot, Instant], None],
     ) -> None:
-        """``sight`` is told what was written, so that it never shows what was there before."""
+        """``sight`` is told what was written, so that it never shows what was there before.
+
+        ``leave`` raises Held when users are on the slot.
+        """
         self._api = api
         self._stack = stack
         self._namespace = namespace
         self._clock = clock
         self._sight = sight
         self._wait_for = wait_for
+        self._leave = leave
         self._marks = names.marks_of_all(stack)
         self._scalers = Scalers(api, stack=stack, namespace=namespace)
 
@@ -68,8 +80,12 @@ class Slots:
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
         """End the services of the slot in this order; those that hold nothing are left out."""
-        self._wait_unrouted(slot, grip=grip, until=until)
-        ended = [service for service in order if self._end(service, slot, grip=grip, until=until)]
+        ended = []
+        for service in order:
+            self._leave(slot, until)  # the one before may have drained for a minute
+            self._wait_unrouted(slot, grip=grip, until=until)
+            if self._end(service, slot, grip=grip, until=until):
+                ended.append(service)
         return EndedSlot(services=tuple(ended))
 
     def _wait_unrouted(self, slot: Slot, *, grip: Grip, until: Instant) -> None:
