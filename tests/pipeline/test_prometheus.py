@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bluegreen.domain.errors import ExitCode
-from bluegreen.domain.events import Note, PhaseDone, Warned
+from bluegreen.domain.events import Note, PhaseDone, Waiting, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot
@@ -53,7 +53,7 @@ def test_a_good_release_is_proven_whatever_the_scrape_interval(interval: float) 
     began = rehearsal.clock.now()
     assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
     assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)
-    assert rehearsal.clock.now() - began <= 32.0 + interval + 1.0
+    assert rehearsal.clock.now() - began <= 32.0 + 2 * (interval + 1.0)
     assert warnings(rehearsal) == []
 
 
@@ -61,23 +61,63 @@ def test_a_long_interval_is_told_before_the_release() -> None:
     rehearsal, _ = rehearse(interval=30.0)
     rehearsal.deploy("v2", options=WINDOW)
     notes = [event.text for event in rehearsal.events if isinstance(event, Note)]
-    assert "Prometheus scrapes each 30 s: the end of the window waits for the last scrape" in notes
+    assert (
+        "Prometheus scrapes each 30 s: the switch waits for the first scrape of the new pods, the end of the window for "
+        "the last" in notes
+    )
 
 
 def test_the_windows_end_waits_for_the_scrape_that_holds_it_and_no_longer() -> None:
-    """Scrapes at 30, 40, ...; the window is from 31 to 61: the scrape at 70 is the first to hold all of it."""
+    """Scrapes at 30, 40, ...; the window is from 40 to 70: the scrape at 80 is the first to hold all of it."""
     rehearsal, _ = rehearse(interval=10.0)
     assert rehearsal.clock.now() == 30.0
     rehearsal.deploy("v2", options=WINDOW)
     assert rehearsal.last_run().outcome is Outcome.RELEASED
-    assert 70.0 <= rehearsal.clock.now() <= 70.6
+    assert 80.0 <= rehearsal.clock.now() <= 80.6
 
 
-def test_without_an_entry_address_the_pods_scraped_counters_are_the_witness() -> None:
-    rehearsal, _ = rehearse()
+@pytest.mark.parametrize("interval", [1.0, 15.0, 60.0])
+def test_without_an_entry_address_the_pods_scraped_counters_are_the_witness(interval: float) -> None:
+    """They are known from before the switch, for the first scrape of the new pods was waited for."""
+    rehearsal, _ = rehearse(interval=interval)
     rehearsal.platform.entry_answers = False
     assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
     assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)
+
+
+def test_the_first_scrape_of_the_new_pods_is_waited_for_and_told() -> None:
+    """Scrapes at 90, 120, ...: the pods of the release are there at 91."""
+    rehearsal, _ = rehearse(interval=30.0)
+    rehearsal.deploy("v2", options=WINDOW)
+    waits = [event for event in rehearsal.events if isinstance(event, Waiting) and "counters" in event.wants[0]]
+    assert waits[0].wants[0].startswith("the first counters of green: pair-front-green")
+    assert waits[0].waited + waits[0].left == 36.0
+    routed = rehearsal.clock.wall() - rehearsal.clock.now() + 120.0
+    assert rehearsal.last_run().moves
+    confirmed = rehearsal.last_run().confirmed
+    assert confirmed is not None
+    assert confirmed.mark is not None
+    assert confirmed.mark.gaps == ()
+    assert routed <= confirmed.mark.at < routed + 1.0
+
+
+def test_new_pods_that_are_never_scraped_hold_a_release_up_for_one_interval_and_a_few_seconds() -> None:
+    rehearsal, server = rehearse(interval=15.0)
+    server.trouble.bend = lambda labels, value: None if labels["pod"].startswith(GREEN_POD) else (labels, value)
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
+    confirmed = rehearsal.last_run().confirmed
+    assert confirmed is not None
+    assert confirmed.mark is not None
+    assert 21.0 <= confirmed.mark.at - (rehearsal.clock.wall() - rehearsal.clock.now() + 45.0) < 23.0
+
+
+def test_counters_that_nobody_has_of_the_old_slot_either_are_not_waited_for() -> None:
+    rehearsal, server = rehearse(interval=15.0)
+    server.trouble.bend = lambda labels, value: None if "front" in labels["pod"] else (labels, value)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(600.0))
+    rehearsal.deploy("v2", options=WINDOW)
+    assert not [event for event in rehearsal.events if isinstance(event, Waiting) and "counters" in event.wants[0]]
 
 
 @pytest.mark.parametrize("interval", [1.0, 15.0])
@@ -190,7 +230,7 @@ def test_a_server_that_lets_us_down_in_the_window_leaves_the_release_unproven(
     assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
     assert re.search(reason, why(rehearsal)), why(rehearsal)
     assert rehearsal.routes == (Slot.GREEN, Slot.GREEN)
-    assert rehearsal.clock.now() - began <= 32.0 + interval + 5.0
+    assert rehearsal.clock.now() - began <= 32.0 + 2 * (interval + 1.0) + 5.0
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,10 @@ class PrometheusMetrics:
     def _trails(self) -> tuple[Finding, ...]:
         if self._interval is None or self._interval <= LONG:
             return ()
-        text = f"Prometheus scrapes each {self._interval:.3g} s: the end of the window waits for the last scrape"
+        text = (
+            f"Prometheus scrapes each {self._interval:.3g} s: the switch waits for the first scrape of the new pods, "
+            "the end of the window for the last"
+        )
         return (Finding(severity=Severity.NOTE, text=text),)
 
     def _in_clear(self) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from bluegreen.domain.plan import other_bits
 from bluegreen.domain.release import Validated
 from bluegreen.domain.values import replace
 from bluegreen.pipeline.checks import check_slot
+from bluegreen.pipeline.counters import await_counters
 from bluegreen.pipeline.routes import refuse_elsewhere
 from bluegreen.ports import Diagnosis
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from bluegreen.pipeline.tools import Tools
 
 STALE: Seconds = 2.0
-"""Checks that took longer end with another look at the slot."""
+"""Checks, and counters that were waited for, that took longer end with another look at the slot."""
 
 _RUNS = frozenset({Reason.STARTUP, Reason.READINESS})
 """Causes of a program that goes on: it has a log, and no exit code."""
@@ -47,6 +48,7 @@ def validate(tools: Tools, plan: Plan) -> Snapshot:
         )
     checking = tools.clock.now()
     made = check_slot(tools, plan)
+    await_counters(tools, plan, ready=ready)
     if tools.since(checking) > STALE:  # pods may have changed meanwhile
         ready = wait_until_ready(tools, plan.target, revision=plan.release, limit=limit, users=plan.active)
     tools.record(plan.release, Validated(slot=plan.target, checks=made))
