@@ -97,6 +97,7 @@ class LocalPlatform:
             supervisor=Supervisor(self._layout, clock=self._clock),
             fence=self._fence,
             clock=self._clock,
+            stack=self._stack,
         )
 
     def _want(self, name: str) -> Wanted:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bluegreen.domain.plan import SlotSpec
-    from bluegreen.domain.stack import Seconds, Service
+    from bluegreen.domain.stack import Seconds, Service, Stack
     from bluegreen.platforms.local.dataplane import DataPlane
     from bluegreen.platforms.local.fence import FenceFile
     from bluegreen.platforms.local.layout import Layout
@@ -83,21 +83,23 @@ class Slots:
         supervisor: Supervisor,
         fence: FenceFile,
         clock: Clock,
+        stack: Stack | None = None,
     ) -> None:
-        """Nothing is touched."""
+        """Nothing is touched. ``stack``: whose settings are put, when that is not what ``up`` was given."""
         self._layout = layout
         self._store = store
         self._plane = plane
         self._supervisor = supervisor
         self._fence = fence
         self._clock = clock
+        self._stack = stack
 
     def put(self, spec: SlotSpec, *, grip: Grip) -> None:
         """Record what the slot shall hold, with a free port for each replica, and how each is started."""
         record = self._store.record()
         replicas = self._replicas(record, spec)
         with self._fence.held(grip):
-            for service in record.stack.services:
+            for service in (self._stack or record.stack).services:
                 self._store.keep_sealed(sealed_values(service, seal=self._store.seal()))
             self._store.write_slot(spec, replicas)
         self.write_programs(spec.slot, grip=grip)
