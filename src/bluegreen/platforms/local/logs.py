@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -65,12 +66,22 @@ def bound_all(folder: Path, *, limit: int = LIMIT) -> None:
     for path in folder.glob("*.log"):
         try:
             if path.name != "supervisord.log" and path.stat().st_size > limit:
-                import shutil
-
-                shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-                os.truncate(path, 0)
+                _cut(path, limit=limit)
         except OSError:
-            continue  # a full disk, most likely: then the next round frees it
+            continue  # it is gone, or not ours to cut
+
+
+def _cut(path: Path, *, limit: int) -> None:
+    """Keep the end apart, where there is room for it: a log that has filled the disk is cut all the same."""
+    aside = path.with_name(f"{path.name}.1")
+    try:
+        with path.open("rb") as log, aside.open("wb") as kept:
+            log.seek(-limit, os.SEEK_END)
+            kept.write(log.read(limit))
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+    os.truncate(path, 0)
 
 
 class Follower:
