@@ -176,3 +176,19 @@ def test_a_follower_reads_whole_lines_across_the_turning_of_the_log(tmp_path: Pa
 
     assert list(follower.lines()) == ["new file"]
     assert list(follower.lines()) == []
+
+
+def test_a_follower_goes_on_when_somebody_has_emptied_the_log(tmp_path: Path) -> None:
+    """As one does by hand on a full disk; what comes after must not be unheard until the log is as long again."""
+    log = tmp_path / "supervisord.log"
+    log.write_text("a long line of what was before\n")
+    follower = Follower(log)
+    with log.open("a") as writer:
+        writer.write("half a li")
+        writer.flush()
+        assert list(follower.lines()) == []
+        os.truncate(log, 0)
+        writer.write("new\n")
+        writer.flush()
+
+    assert list(follower.lines()) == ["new"]

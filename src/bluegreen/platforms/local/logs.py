@@ -85,7 +85,7 @@ def _cut(path: Path, *, limit: int) -> None:
 
 
 class Follower:
-    """Reads what is appended to a log from now on, across its turning."""
+    """Reads what is appended to a log from now on, across its turning, and when somebody has emptied it."""
 
     def __init__(self, path: Path) -> None:
         """Begin at the present end."""
@@ -96,8 +96,8 @@ class Follower:
     def lines(self) -> Iterator[str]:
         """The whole lines since the last call."""
         inode, size = self._found()
-        if inode != self._inode:
-            self._inode, self._read = inode, 0
+        if inode != self._inode or size < self._read:
+            self._inode, self._read, self._rest = inode, 0, ""
         if size <= self._read:
             return
         with self._path.open("rb") as file:
