@@ -62,7 +62,7 @@ class Watch:
         self._socket, self._frame, self._buffer = None, None, b""
 
     def _connect(self) -> bool:
-        """Whether there is one that has room for us: a frozen one's queue fills up, and would be waited for without end."""
+        """Whether there is one that has room for us: the queue of a frozen one fills up, and blocks without end."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.setblocking(False)  # noqa: FBT003 - the standard library's own
         try:
