@@ -151,21 +151,31 @@ class Store:
         return self._meta("stack") is not None
 
     def _read(self) -> Record:
-        with self.errors():
+        with self._instant():
             slots = self._db.execute("SELECT spec, ended FROM slots ORDER BY slot").fetchall()
             replicas = self._db.execute(
                 "SELECT program, service, slot, port, revision, life, image_id FROM replicas ORDER BY rowid"
             ).fetchall()
-        stack = self._meta("stack")
+            stack, images, fronts = (self._meta(name) for name in ("stack", "images", "fronts"))
         if stack is None:
             raise NotStarted(f"the stack in {self._path.parent} was never started", mend="bluegreen up")
         return Record(
             stack=self._raised(Stack, stack),
-            images=Path(self._meta("images") or ""),
-            fronts=tuple(self._raised(Front, front) for front in json.loads(self._meta("fronts") or "[]")),
+            images=Path(images or ""),
+            fronts=tuple(self._raised(Front, front) for front in json.loads(fronts or "[]")),
             slots=tuple(SlotRecord(spec=self._raised(SlotSpec, spec), ended=bool(ended)) for spec, ended in slots),
             replicas=tuple(map(_replica, replicas)),
         )
+
+    @contextmanager
+    def _instant(self) -> Iterator[None]:
+        """All reads of the block see the same commits, whoever writes meanwhile."""
+        with self.errors():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
 
     def _meta(self, name: str) -> str | None:
         with self.errors():

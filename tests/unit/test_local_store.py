@@ -1,0 +1,56 @@
+"""The record of a stack: read as one, whoever writes meanwhile."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.image import ImageReference
+from bluegreen.domain.plan import SlotSpec, WorkloadSpec
+from bluegreen.domain.snapshot import Template
+from bluegreen.domain.stack import Service, Slot, Stack
+from bluegreen.platforms.local.layout import Layout
+from bluegreen.platforms.local.store import Replica, Store, create_store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STACK = Stack(name="shop", services=(Service(name="web", image="shop/web:v1", port=8000),))
+
+
+def spec(revision: str) -> SlotSpec:
+    work = WorkloadSpec(
+        service="web", image=ImageReference.parse(f"shop/web:{revision}"), replicas=1, template=Template(settings=())
+    )
+    return SlotSpec(slot=Slot.GREEN, revision=revision, workloads=(work,))
+
+
+def replica(revision: str) -> Replica:
+    return Replica(program="web-green-0", service="web", slot=Slot.GREEN, port=8001, revision=revision, life=revision)
+
+
+def test_a_record_is_of_one_instant_though_a_stage_writes_meanwhile(tmp_path: Path) -> None:
+    """The agent would know the new replicas by the old settings, and go on with those."""
+    layout = Layout(tmp_path)
+    with (
+        create_store(layout) as writer,
+        closing(sqlite3.connect(layout.database, isolation_level=None)) as connection,
+    ):
+        writer.write_stack(STACK, images=tmp_path, fronts=())
+        writer.write_slot(spec("v1"), (replica("v1"),))
+
+        def stage(statement: str) -> None:
+            if "FROM replicas" in statement:
+                connection.set_trace_callback(None)
+                writer.write_slot(spec("v2"), (replica("v2"),))
+
+        connection.set_trace_callback(stage)
+        reader = Store(connection, layout.database)
+
+        found = reader.record()
+        after = reader.record()
+
+    assert [held.spec.revision for held in found.slots] == [each.revision for each in found.replicas]
+    assert [held.spec.revision for held in after.slots] == ["v2"]
+    assert [each.revision for each in after.replicas] == ["v2"]
