@@ -201,6 +201,8 @@ class _Start:
         """Whether a supervisord runs; one that a killed ``up`` has just started is waited for."""
         if self._supervisor.answering():
             return True
+        if self._supervisor.end_lost():
+            self._emit(Note(text="the socket of supervisord was gone: it was ended, and another one takes over"))
         if not self._supervisor.lives():
             return False
         self._emit(Note(text=f"a supervisord that an earlier command has started is awaited, {ARRIVAL:g} s at most"))
@@ -422,6 +424,7 @@ def _purge(layout: Layout, *, emit: Callable[[Event], None]) -> None:
 def _end_all(layout: Layout, *, clock: Clock, emit: Callable[[Event], None], grip: Grip) -> bool:
     found = bool(_recorded(layout)) or bool(envoy_run.living(layout.state))
     if found:
+        Supervisor(layout, clock=clock).end_lost()  # it would start again whatever is ended
         _end_services(layout, clock=clock, emit=emit, grip=grip)
     _end_supervisord(layout, clock=clock)
     limit = after(clock.now(), _END_LIMIT)
