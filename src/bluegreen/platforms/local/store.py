@@ -296,18 +296,28 @@ def create_store(layout: Layout, *, pages: int = _PAGES) -> Store:
     return _connected(layout.database, pages=pages, make=True)
 
 
-def _connected(path: Path, *, pages: int, make: bool = False) -> Store:
+def _connected(path: Path, *, pages: int, make: bool = False, alone: bool = False) -> Store:
+    """``alone``: nobody else can use it meanwhile, and no room is needed for what is shared with others."""
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     except sqlite3.Error as error:
         raise _translated(path, error) from error
     store = Store(connection, path)
     try:
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         _set_up(store, connection, path, pages=pages, make=make)
-    except BaseException:
+    except BaseException as error:
         store.close()
+        if not alone and _has_no_room_to_share(error.__cause__):
+            return _connected(path, pages=pages, make=make, alone=True)
         raise
     return store
+
+
+def _has_no_room_to_share(error: BaseException | None) -> bool:
+    """As on a full disk when the agent, which keeps the shared file, is dead. A rollback needs neither."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
 
 
 def _set_up(store: Store, connection: sqlite3.Connection, path: Path, *, pages: int, make: bool) -> None:
