@@ -102,15 +102,17 @@ class Agent:
         parent = os.getppid()
         self._layout.agent.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._serve, path=self._layout.agent)
+        mine = _inode(self._layout.agent)
         reconciling = asyncio.create_task(self._keep_reconciling())
         try:
             while os.getppid() == parent and not reconciling.done():
                 self._tick()
                 await asyncio.sleep(_TICK)
         finally:
+            if _inode(self._layout.agent) == mine:  # not the next one's, which may have come meanwhile
+                self._layout.agent.unlink(missing_ok=True)
             server.close()
             await self._stop([reconciling, *self._probing.values()])
-            self._layout.agent.unlink(missing_ok=True)
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -339,6 +341,14 @@ class Agent:
         finally:
             self._listeners.discard(writer)
             writer.close()
+
+
+def _inode(path: Path) -> int:
+    """Which file it is now; 0: none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
 
 
 async def _until_told(agent: Agent) -> None:
