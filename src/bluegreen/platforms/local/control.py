@@ -377,7 +377,10 @@ class _Start:
     def _end_orphans(self, *, until: Instant) -> None:
         if self._orphans.living():
             self._emit(Note(text="ending the programs that had lost their supervisord"))
-            self._orphans.end(clock=self._clock, until=until)
+            try:
+                self._orphans.end(clock=self._clock, until=until)
+            except PlatformError as error:
+                self._emit(Note(text=f"{error}; {error.mend}"))  # nobody is sent there any more
 
 
 def _as_if_known(snapshot: Snapshot) -> Snapshot:

@@ -212,7 +212,7 @@ class Slots:
         return service_in(self._store.record(), slot, service, sealed=self._store.sealed()).grace
 
     def end_orphans(self, names: Sequence[str], *, until: Instant) -> None:
-        """End programs that have lost their supervisord."""
+        """End programs that have lost their supervisord. Raises PlatformError for what will not go."""
         found = (processes.recorded(self._layout.pids / name) for name in names)
         processes.end_all([process for process in found if process is not None], clock=self._clock, until=until)
 
