@@ -344,6 +344,7 @@ class _Start:
 
     def _wait_plane(self, slot: Slot, *, until: Instant) -> None:
         """Wait until Envoy is up, has taken the slot's file, and would use every replica in it."""
+        self._emit(self._waiting((f"Envoy to get to know the replicas of {slot}",), until=until))
         while not (self._plane.answering() and self._plane_knows(slot)):
             now = self._clock.now()
             if now >= until:
@@ -429,12 +430,18 @@ def _end_all(layout: Layout, *, clock: Clock, emit: Callable[[Event], None], gri
     if found:
         Supervisor(layout, clock=clock).end_lost()  # it would start again whatever is ended
         _end_services(layout, clock=clock, emit=emit, grip=grip)
+        emit(_for_the_end_of("supervisord", _END_LIMIT))
     _end_supervisord(layout, clock=clock)
-    limit = after(clock.now(), _END_LIMIT)
     left = [*_recorded(layout), *(launched.process for launched in envoy_run.living(layout.state))]
-    processes.end_all(left, clock=clock, until=limit)
+    if left:
+        emit(_for_the_end_of(f"{len(left)} processes that supervisord has left", _END_LIMIT))
+    processes.end_all(left, clock=clock, until=after(clock.now(), _END_LIMIT))
     envoy_run.clean_up(layout.state)
     return found
+
+
+def _for_the_end_of(what: str, limit: Seconds) -> Waiting:
+    return Waiting(wants=(f"the end of {what}",), waited=0.0, left=limit)
 
 
 def _recorded(layout: Layout) -> list[Process]:
@@ -457,7 +464,10 @@ def _end_services(layout: Layout, *, clock: Clock, emit: Callable[[Event], None]
                 fence=FenceFile(layout.fence, clock=clock),
                 clock=clock,
             )
-            slots.end_everything(order=record.stack.end_order, grip=grip)
+            for service in record.stack.end_order:
+                limit = slots.end_limit(service)
+                emit(_for_the_end_of(f"the replicas of {service}", limit))
+                slots.end_in_both(service, grip=grip, until=after(clock.now(), limit))
     except PlatformError as error:
         emit(Note(text=f"ending everything at once, because {error}"))
 

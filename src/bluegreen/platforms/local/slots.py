@@ -195,18 +195,22 @@ class Slots:
         except NotStarted:
             self.end_orphans(names, until=until)
 
-    def end_everything(self, *, order: Sequence[str], grip: Grip) -> None:
-        """End both slots' services in this order, for ``down``: the records stay, for the next ``up``.
+    def end_limit(self, service: str) -> Seconds:
+        """How long the service's replicas may take to end, in whichever slot; killed they are a moment before."""
+        record = self._store.record()
+        graces = [self._grace(slot, service) for slot in Slot if record.of_slot(slot, service)]
+        return max(graces, default=0.0) + _KILL_MARGIN
+
+    def end_in_both(self, service: str, *, grip: Grip, until: Instant) -> None:
+        """End the service in both slots, for ``down``: the records stay, for the next ``up``.
 
         Nothing is drained before: users' requests do not stop coming. What is under way is finished by the programs.
         """
-        for service in order:
-            record = self._store.record()
-            names = [replica.program for slot in Slot for replica in record.of_slot(slot, service)]
-            graces = [self._grace(slot, service) for slot in Slot if record.of_slot(slot, service)]
-            with self._fence.held(grip):
-                self._ask_end(names)
-            self._wait_ended(names, until=after(self._clock.now(), max(graces, default=0.0) + _KILL_MARGIN))
+        record = self._store.record()
+        names = [replica.program for slot in Slot for replica in record.of_slot(slot, service)]
+        with self._fence.held(grip):
+            self._ask_end(names)
+        self._wait_ended(names, until=until)
 
     def _grace(self, slot: Slot, service: str) -> Seconds:
         return service_in(self._store.record(), slot, service, sealed=self._store.sealed()).grace
