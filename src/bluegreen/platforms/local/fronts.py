@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.stack import Slot
-from bluegreen.platforms.local.addresses import Ports, bindable, holder
+from bluegreen.platforms.local.addresses import Ports, bindable, obstacle
 from bluegreen.platforms.local.envoy import Front
 
 if TYPE_CHECKING:
@@ -87,9 +87,8 @@ def _remembered(port: int | None, ports: Ports) -> int:
 
 
 def taken(port: int, service: str) -> UsageError:
-    """The error that names who holds the port, where the system tells."""
-    who = holder(port)
+    """The error that says why, and names who holds the port where the system tells."""
     return UsageError(
-        f"port {port} of {service} is taken" + (f" by {who}" if who else ""),
-        mend=f"end that program, or give another port: --port {service}=0 takes any free one",
+        f"port {port} of {service} {obstacle(port) or 'was taken a moment ago'}",
+        mend=f"free it, or give another port: --port {service}=0 takes any free one",
     )
