@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ON_A_FULL_DISK = """
 import sys; from pathlib import Path
+from bluegreen.domain.errors import PlatformError
 from bluegreen.platforms.local.layout import Layout; from bluegreen.platforms.local.store import open_store
 layout = Layout(Path(sys.argv[1]))
 try:
@@ -31,6 +32,10 @@ try:
             ballast.write(b"x" * 4096)
 except OSError:
     pass
+try:
+    open_store(layout, resident=True)
+except PlatformError as error:
+    print(error)
 with open_store(layout) as store:
     print(store.record().stack.name)
 """
@@ -90,4 +95,6 @@ def test_a_full_disk_and_a_dead_agent_keep_nobody_from_reading_the_record(tmp_pa
     )
     if "unshare" in done.stderr:
         pytest.skip(f"this machine gives no mount namespace: {done.stderr.strip()}")
-    assert done.stdout == "shop\n", done.stderr
+    resident, name = done.stdout.splitlines()
+    assert "cannot be used" in resident, "an agent would keep everybody else out"
+    assert name == "shop", done.stderr

@@ -372,7 +372,7 @@ def main(arguments: list[str]) -> int:
     """Run the agent of the state folder named. An error is one line in its log."""
     layout = Layout(Path(arguments[0]))
     try:
-        with open_store(layout) as store:
+        with open_store(layout, resident=True) as store:
             asyncio.run(_until_told(Agent(layout, store)))
     except BluegreenError as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - its log

@@ -279,15 +279,23 @@ class Store:
             raise _translated(self._path, error) from error
 
 
-def open_store(layout: Layout, *, pages: int = _PAGES) -> Store:
-    """Open what ``up`` has made. Raises NotStarted when there is nothing, PlatformError when it is damaged."""
+def open_store(layout: Layout, *, pages: int = _PAGES, resident: bool = False) -> Store:
+    """Open what ``up`` has made. ``resident``: to keep it open, beside others.
+
+    Raises NotStarted when there is nothing, PlatformError when it is damaged.
+    """
     if not layout.database.exists():
         raise _missing(layout)
     if layout.database.stat().st_size == 0:  # only looked at: SQLite would write into it
         raise NotStarted(
             f"the stack in {layout.state} was never started: its {layout.database.name} is empty", mend="bluegreen up"
         )
-    return _connected(layout.database, pages=pages)
+    try:
+        return _connected(layout.database, pages=pages)
+    except PlatformError as error:
+        if resident or not _has_no_room_to_share(error.__cause__):
+            raise
+    return _connected(layout.database, pages=pages, alone=True)
 
 
 def create_store(layout: Layout, *, pages: int = _PAGES) -> Store:
@@ -307,10 +315,8 @@ def _connected(path: Path, *, pages: int, make: bool = False, alone: bool = Fals
         if alone:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         _set_up(store, connection, path, pages=pages, make=make)
-    except BaseException as error:
+    except BaseException:
         store.close()
-        if not alone and _has_no_room_to_share(error.__cause__):
-            return _connected(path, pages=pages, make=make, alone=True)
         raise
     return store
 
