@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -90,6 +92,43 @@ def test_the_longest_path_of_a_socket_is_none_too_long(monkeypatch: pytest.Monke
         socket = Layout(Path("state")).supervisor
         assert socket.parent.parent == base
         assert len(f"{socket}.4194304") < 104
+
+
+AS_NOBODY = """
+import os, sys; from pathlib import Path
+from bluegreen.domain.errors import PlatformError
+from bluegreen.platforms.local.control import Asked, down, up
+from bluegreen.platforms.local.layout import Layout; from bluegreen.platforms.local.store import open_store
+layout = Layout(Path(sys.argv[1]))
+asked = Asked(stack=None, images=Path("/"), ports={}, who="a test")
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+for command in (
+    lambda: open_store(layout),
+    lambda: up(asked, layout=layout, clock=None, emit=print, until=0),
+    lambda: down(layout=layout, clock=None, emit=print, who="a test"),
+):
+    try:
+        command()
+    except PlatformError as error:
+        print(error)
+"""
+
+
+def test_a_folder_that_another_account_has_closed_is_told_as_that() -> None:
+    """As after ``sudo bluegreen up``: it was a fault of ours, with the exit code of a release that is held."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        state = Path(folder) / "state"
+        state.mkdir()
+        (state / "state.db").touch()
+        state.chmod(0o700 if os.getuid() == 0 else 0)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(state)], capture_output=True, text=True, check=False, timeout=20
+        )
+        said = f"{state} is closed to you: it belongs to {state.owner()}"
+        state.chmod(0o700)
+    assert done.stdout.splitlines() == [said] * 3, done.stderr
 
 
 def test_an_empty_database_is_only_looked_at(tmp_path: Path) -> None:

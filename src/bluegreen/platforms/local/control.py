@@ -85,6 +85,7 @@ def up(asked: Asked, *, layout: Layout, clock: Clock, emit: Callable[[Event], No
     PlatformError.
     """
     envoy_run.envoy_program()  # told before anything is begun: without it nothing would ever become ready
+    layout.refuse_closed()
     if not layout.database.exists():
         _refuse_first(asked, layout)
     layout.prepare()
@@ -404,6 +405,7 @@ def down(*, layout: Layout, clock: Clock, emit: Callable[[Event], None], who: st
     """
     if not layout.state.is_dir():
         return False
+    layout.refuse_closed()
     layout.refuse_strange()
     lock = LocalLock(layout, clock=clock)
     grip = lock.take(_purpose("down", who), until=clock.now())

@@ -112,6 +112,14 @@ class Layout:
         if read_or_empty(self._sockets).strip() != str(self.runtime):
             write_whole(self._sockets, f"{self.runtime}\n")
 
+    def refuse_closed(self) -> None:
+        """Raise PlatformError for a folder that another account has closed, as it is after a start with sudo."""
+        if self.state.is_dir() and not os.access(self.state, os.R_OK | os.X_OK):
+            raise PlatformError(
+                f"{self.state} is closed to you: it belongs to {_owner(self.state)}",
+                mend="use the account that has started the stack, or another folder by --state",
+            )
+
     def refuse_strange(self) -> None:
         """Raise UsageError for a folder with files where no ``up`` was ever at work: nothing in it is ours to end."""
         if not self.state.is_dir() or any((self.state / name).exists() for name in _MARKS):
@@ -178,6 +186,13 @@ def _base() -> Path:
     if fits and wanted.parent != _LOGINS and os.access(wanted, os.W_OK | os.X_OK):
         return wanted
     return _TEMPORARY
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"the user {path.stat().st_uid}"
 
 
 def _holds_something(entry: Path) -> bool:

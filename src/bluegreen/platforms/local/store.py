@@ -284,6 +284,7 @@ def open_store(layout: Layout, *, pages: int = _PAGES, resident: bool = False) -
 
     Raises NotStarted when there is nothing, PlatformError when it is damaged.
     """
+    layout.refuse_closed()
     if not layout.database.exists():
         raise _missing(layout)
     if layout.database.stat().st_size == 0:  # only looked at: SQLite would write into it
