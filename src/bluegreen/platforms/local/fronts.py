@@ -8,11 +8,12 @@ from bluegreen.domain.errors import UsageError
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.local.addresses import Ports, bindable, obstacle
 from bluegreen.platforms.local.envoy import Front
+from bluegreen.platforms.local.template import readiness_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bluegreen.domain.stack import Stack
+    from bluegreen.domain.stack import Service, Stack
     from bluegreen.platforms.local.store import Record
 
 
@@ -55,9 +56,23 @@ def chosen(stack: Stack, *, wanted: Mapping[str, int], before: Record | None) ->
             public_port=_public(wanted[service.name], service.name, known.get(service.name), ports),
             preview_ports=tuple((slot, _preview(slot, known.get(service.name), ports)) for slot in Slot),
             health_path=service.probed.readiness.path,
+            own_paths=_own_paths(service, before),
         )
         for service in stack.services
     )
+
+
+def _own_paths(service: Service, before: Record | None) -> tuple[tuple[Slot, str], ...]:
+    """What the slots hold comes back as it was, whatever a newer app file says."""
+    held = before.slots if before is not None else ()
+    paths = {
+        record.spec.slot: readiness_path(spec.template)
+        for record in held
+        for spec in record.spec.workloads
+        if spec.service == service.name
+    }
+    usual = service.probed.readiness.path
+    return tuple((slot, path) for slot, path in paths.items() if path not in {"", usual})
 
 
 def _refuse_twice(wanted: Mapping[str, int]) -> None:

@@ -9,7 +9,7 @@ from bluegreen.domain.rules import Rule
 from bluegreen.platforms.local import images, reserve
 from bluegreen.platforms.local.programs import AGENT, ENVOY
 from bluegreen.platforms.local.supervisor import Supervisor
-from bluegreen.platforms.local.template import sealed_values, with_template
+from bluegreen.platforms.local.template import readiness_path, sealed_values, with_template
 from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def _images(record: Record, plan: Plan, stack: Stack, store: Store) -> Iterator[
 
 def _paths(record: Record, plan: Plan) -> Iterator[Finding]:
     """Envoy asks a path of its own, the one that ``up`` was given: who does not answer it never gets users."""
-    paths = {front.service: front.health_path for front in record.fronts}
+    paths = {front.service: front.path_in(plan.target) for front in record.fronts}
     for spec in plan.want.workloads:
-        told = dict(spec.template.settings).get("readiness", "").partition(" GET ")[2]
+        told = readiness_path(spec.template)
         asked = paths.get(spec.service, told)
         if told and told != asked:
             yield Finding(
