@@ -187,3 +187,24 @@ def test_it_imports_nothing_else_of_the_product() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     others = [name for name in found.stdout.split() if not name.startswith("bluegreen.load")]
     assert others == ["bluegreen"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_run_whose_reader_is_gone_ends_as_it_would(stream: str) -> None:
+    """``| head``, or a terminal that was closed: what was sent is accounted for all the same, without a traceback."""
+    script = (
+        "import sys; from bluegreen.load.cli import _tell, main; from bluegreen.load.engine import Progress;"
+        "_tell(Progress(seconds=5.0, requests=1, under_way=0, wrong=0));"
+        "sys.exit(main(['http://127.0.0.1:1/', '--duration', '0.1', '--new', '100', '--json', '-']))"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        gone, kept = process.stdout, process.stderr
+        if stream == "stderr":
+            gone, kept = kept, gone
+        assert gone is not None
+        assert kept is not None
+        gone.close()
+        said = kept.read().decode()
+        assert process.wait(20) == 0
+    assert "Error" not in said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import sqlite3
@@ -165,6 +166,34 @@ def test_supervisord_killed_and_up_again_loses_no_request(fresh: Local) -> None:
     assert len(replicas) >= 9  # eight replicas and the agent; Envoy drains for a while yet
     with fresh.open() as platform:
         wait_for(platform, "all are ready", lambda now: all(work.ready == 2 for work in now.workloads))
+
+
+def test_a_log_out_that_removes_the_sockets_and_up_again_loses_no_request(fresh: Local) -> None:
+    """Everything serves on, and nobody can ask supervisord, the agent or Envoy anything any more."""
+    found = fresh.up()
+    unreachable = fresh.supervisord()
+    with Users(found.fronts[1].public_port) as users:
+        eventually("users are answered", lambda: users.answers.get("blue v1", 0) > 20)
+        shutil.rmtree(fresh.layout.runtime)
+        fresh.up()
+        served = users.answers["blue v1"]
+        eventually("users are answered by new replicas", lambda: users.answers["blue v1"] > served + 40)
+
+    assert users.lost == []
+    assert not unreachable.alive()
+    assert fresh.supervisord().alive()
+    with fresh.open() as platform:
+        wait_for(platform, "all are ready", lambda now: all(work.ready == 2 for work in now.workloads))
+
+
+def test_down_ends_what_nobody_can_reach_any_more(fresh: Local) -> None:
+    fresh.up()
+    living = fresh.processes()
+    shutil.rmtree(fresh.layout.runtime)
+
+    assert fresh.down()
+
+    assert [process for process in living if process.alive()] == []
 
 
 def an_up_of_its_own(fresh: Local) -> subprocess.Popen[bytes]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,3 +58,38 @@ def test_a_folder_that_changed_is_another_image(tmp_path: Path) -> None:
     (folder / "run").write_text("other")
 
     assert identity(tmp_path, image) != before
+
+
+def test_a_folder_is_known_whatever_its_files_are_called(tmp_path: Path) -> None:
+    image = ImageReference.parse("shop/web:v1")
+    folder = tmp_path / "shop" / "web" / "v1"
+    folder.mkdir(parents=True)
+    before = identity(tmp_path, image)
+    (folder / os.fsdecode(b"caf\xe9.txt")).touch()
+
+    assert identity(tmp_path, image) != before
+
+
+def test_what_vanishes_while_the_folder_is_read_counts_for_nothing(tmp_path: Path) -> None:
+    """Programs run in their image's folder, and leave files there for moments."""
+    image = ImageReference.parse("shop/web:v1")
+    folder = tmp_path / "shop" / "web" / "v1"
+    folder.mkdir(parents=True)
+    (folder / "run").touch()
+    done = threading.Event()
+
+    def run_in_there() -> None:
+        while not done.is_set():
+            (folder / "cache").mkdir()
+            (folder / "cache" / "entry").touch()
+            shutil.rmtree(folder / "cache")
+
+    program = threading.Thread(target=run_in_there)
+    program.start()
+    try:
+        found = {identity(tmp_path, image) for _ in range(300)}
+    finally:
+        done.set()
+        program.join()
+
+    assert identity(tmp_path, image) in found

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -13,9 +17,6 @@ from bluegreen.platforms.local.dataplane import DataPlane
 from bluegreen.platforms.local.envoy import Front
 from bluegreen.platforms.local.layout import Layout
 from bluegreen.platforms.local.store import create_store, open_store
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_folder_without_anything_of_ours_is_refused(tmp_path: Path) -> None:
@@ -61,6 +62,73 @@ def test_a_record_of_the_sockets_that_was_cut_counts_for_nothing(tmp_path: Path,
 def test_the_recorded_folder_of_the_sockets_is_used(tmp_path: Path) -> None:
     (tmp_path / "sockets").write_text("/run/user/1/bluegreen-1-0123456789ab\n")
     assert str(Layout(tmp_path).runtime) == "/run/user/1/bluegreen-1-0123456789ab"
+
+
+@pytest.mark.parametrize("base", ["/run/user/0", "relative", "/there/is/none", "{long}", ""])
+def test_sockets_lie_where_they_can_and_outlive_a_login(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
+) -> None:
+    """The folder of a login is removed with its last session, and a stack serves on."""
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    (tmp_path / "relative").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", base.format(long=long))
+    assert Layout(tmp_path / "state").runtime.parent == Path("/tmp")
+
+
+def test_sockets_lie_in_a_folder_that_was_chosen_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with TemporaryDirectory(dir="/tmp") as short:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", short)
+        assert Layout(Path("state")).runtime.parent == Path(short)
+
+
+def test_the_longest_path_of_a_socket_is_none_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 2**32 - 2)
+    with TemporaryDirectory(dir="/tmp") as folder:
+        base = Path(folder) / ("x" * (44 - len(folder)))
+        base.mkdir()
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(base))
+        socket = Layout(Path("state")).supervisor
+        assert socket.parent.parent == base
+        assert len(f"{socket}.4194304") < 104
+
+
+AS_NOBODY = """
+import os, sys; from pathlib import Path
+from bluegreen.domain.errors import PlatformError
+from bluegreen.platforms.local.control import Asked, down, up
+from bluegreen.platforms.local.layout import Layout; from bluegreen.platforms.local.store import open_store
+layout = Layout(Path(sys.argv[1]))
+asked = Asked(stack=None, images=Path("/"), ports={}, who="a test")
+if os.getuid() == 0:
+    os.setresuid(65534, 65534, 65534)
+for command in (
+    lambda: open_store(layout),
+    lambda: up(asked, layout=layout, clock=None, emit=print, until=0),
+    lambda: down(layout=layout, clock=None, emit=print, who="a test"),
+):
+    try:
+        command()
+    except PlatformError as error:
+        print(error)
+"""
+
+
+def test_a_folder_that_another_account_has_closed_is_told_as_that() -> None:
+    """As after ``sudo bluegreen up``: it was a fault of ours, with the exit code of a release that is held."""
+    with TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        state = Path(folder) / "state"
+        state.mkdir()
+        (state / "state.db").touch()
+        state.chmod(0o700 if os.getuid() == 0 else 0)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY, str(state)], capture_output=True, text=True, check=False, timeout=20
+        )
+        said = f"{state} is closed to you: it belongs to {state.owner()}"
+        state.chmod(0o700)
+    assert done.stdout.splitlines() == [said] * 3, done.stderr
 
 
 def test_an_empty_database_is_only_looked_at(tmp_path: Path) -> None:

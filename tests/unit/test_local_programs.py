@@ -142,7 +142,22 @@ def test_a_log_is_bounded_while_its_program_writes(tmp_path: Path) -> None:
         program.flush()
 
     assert log.read_text() == "after"
-    assert (tmp_path / "web.log.1").stat().st_size == 2000
+    assert (tmp_path / "web.log.1").stat().st_size == 1000
+
+
+def test_of_a_log_that_ran_away_the_end_alone_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "web.log").write_text("x" * 5000 + "y" * 1000)
+    bound_all(tmp_path, limit=1000)
+    assert (tmp_path / "web.log.1").read_text() == "y" * 1000
+
+
+def test_a_log_that_has_filled_the_disk_is_cut_all_the_same(tmp_path: Path) -> None:
+    """There is no room for a copy: without the cut there never would be."""
+    log = tmp_path / "web.log"
+    log.write_text("x" * 2000)
+    (tmp_path / "web.log.1").symlink_to("/dev/full")
+    bound_all(tmp_path, limit=1000)
+    assert log.stat().st_size == 0
 
 
 def test_a_follower_reads_whole_lines_across_the_turning_of_the_log(tmp_path: Path) -> None:
@@ -161,3 +176,19 @@ def test_a_follower_reads_whole_lines_across_the_turning_of_the_log(tmp_path: Pa
 
     assert list(follower.lines()) == ["new file"]
     assert list(follower.lines()) == []
+
+
+def test_a_follower_goes_on_when_somebody_has_emptied_the_log(tmp_path: Path) -> None:
+    """As one does by hand on a full disk; what comes after must not be unheard until the log is as long again."""
+    log = tmp_path / "supervisord.log"
+    log.write_text("a long line of what was before\n")
+    follower = Follower(log)
+    with log.open("a") as writer:
+        writer.write("half a li")
+        writer.flush()
+        assert list(follower.lines()) == []
+        os.truncate(log, 0)
+        writer.write("new\n")
+        writer.flush()
+
+    assert list(follower.lines()) == ["new"]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import resource
 import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from typing import IO, TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from bluegreen.load.classify import CrashWindow
 from bluegreen.load.engine import Stop, run_async
@@ -48,6 +50,8 @@ still accounts for everything sent; a second Control-C no longer waits for answe
 """
 
 
+_STANDARD: Final = "-"
+"""As a file's name: the standard output."""
 SPARE_FILES: Final = 64
 """Open files besides connections."""
 
@@ -72,10 +76,13 @@ def _finish(result: LoadResult, options: _Options) -> int:
     except PlanError as error:
         code = _refuse(error)
     try:
-        _write(result, options.json)
+        _write_file(result, options.json)
     except OSError as error:
         code = _refuse(PlanError(f"cannot write {options.json}: {error.strerror}; what was counted is below"))
-        sys.stdout.write(to_text(result))
+    try:
+        _put(sys.stdout, result.to_json() if options.json == _STANDARD else to_text(result))
+    except OSError as error:
+        code = _refuse(PlanError(f"cannot write the result: {error.strerror}"))
     return code
 
 
@@ -229,7 +236,7 @@ _KIND_NAMES: Final = frozenset(kind.value for kind in Kind)
 
 def _check_output(name: str | None) -> None:
     """Find out before the run, not after it, that its result cannot be written."""
-    if name is None or name == "-":
+    if name is None or name == _STANDARD:
         return
     try:
         with Path(name).open("a", encoding="utf-8"):
@@ -257,11 +264,22 @@ def _allow_files(wanted: int) -> None:
 
 
 def _tell(progress: Progress) -> None:
-    sys.stderr.write(
-        f"{progress.seconds:.0f} s: {progress.requests} requests done, "
-        f"{progress.under_way} under way, {progress.wrong} not right\n"
-    )
-    sys.stderr.flush()
+    said = f"{progress.seconds:.0f} s: {progress.requests} requests done, "
+    with contextlib.suppress(OSError):  # a full disk costs a line, not the run
+        _put(sys.stderr, f"{said}{progress.under_way} under way, {progress.wrong} not right\n")
+
+
+def _put(stream: IO[str], text: str) -> None:
+    """Write at once. Without a reader it goes nowhere, so that the run goes on and ends as it would. Raises OSError."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # else the end of Python would try again what is left
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 _T = TypeVar("_T")
@@ -301,14 +319,10 @@ def _moment(fields: dict[str, object], name: str) -> int:
     return value
 
 
-def _write(result: LoadResult, name: str | None) -> None:
-    """The JSON to where it was asked for, and the text to the standard output when that is free for it."""
-    if name == "-":
-        sys.stdout.write(result.to_json())
-        return
-    if name is not None:
+def _write_file(result: LoadResult, name: str | None) -> None:
+    """The JSON to the file that was asked for, if one was. Raises OSError."""
+    if name is not None and name != _STANDARD:
         Path(name).write_text(result.to_json(), encoding="utf-8")
-    sys.stdout.write(to_text(result))
 
 
 def _exit_code(result: LoadResult, *, fail_on_loss: bool) -> int:

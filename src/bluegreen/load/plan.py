@@ -70,6 +70,7 @@ class KindPlan:
             _refuse_unless(self.connections > 0, "websocket needs at least 1 connection")
         _refuse_unless(not self.path or self.path.startswith("/"), f"the path {self.path!r} must begin with /")
         _refuse_unless(_plain(self.path), f"the path {self.path!r} {_NOT_PLAIN}")
+        _refuse_unless("#" not in self.path, f"the path {self.path!r} has a fragment, which no request can hold")
 
     @classmethod
     def usual(cls, kind: Kind, *, rate: float) -> KindPlan:
@@ -122,6 +123,7 @@ class LoadPlan:
         _at_most(self.duration, MAX_SECONDS, "the duration", "s")
         _at_most(sum(kind.rate for kind in self.kinds), MAX_RATE, "the rate of all kinds", "req/s")
         _at_most(self.max_connections, MAX_CONNECTIONS, "the connection limit", "connections")
+        _refuse_unless(self.max_connections > 0, "with no connection allowed every request would fail; allow some")
         _at_most(
             sum(kind.connections for kind in self.kinds),
             self.max_connections,
@@ -173,10 +175,11 @@ def _split(url: str) -> tuple[str, int, str]:
     """Host name, port and path with query of ``url``. Raises PlanError."""
     try:
         parts = urlsplit(url)
-        port = parts.port or 80
+        port = 80 if parts.port is None else parts.port
     except ValueError as error:
         raise PlanError(f"{url!r} is no URL: {error}") from error
     _refuse_unless(_plain(url), f"{url!r} {_NOT_PLAIN}")
+    _refuse_unless(port > 0, f"{url!r} has port 0, where nobody can listen")
     right = parts.scheme == "http" and parts.hostname and "@" not in parts.netloc
     if not right or parts.hostname is None:
         raise PlanError(f"{url!r} is no URL of this kind: http://HOST:PORT/PATH")

@@ -21,15 +21,31 @@ _LISTENING = "0A"
 
 def bindable(port: int) -> bool:
     """Whether a program could listen there now."""
+    return not _refusal(port)
+
+
+def obstacle(port: int) -> str:
+    """Why none can, as the end of a sentence about the port; empty: one can."""
+    match _refusal(port):
+        case 0:
+            return ""
+        case errno.EACCES:
+            return "is for root alone on this machine"
+        case _:
+            return f"is taken by {holder(port) or 'another program'}"
+
+
+def _refusal(port: int) -> int:
+    """The system's number for what speaks against it; 0: nothing."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((ADDRESS, port))
         except OSError as error:
             if error.errno in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL}:
-                return False
+                return error.errno
             raise
-    return True
+    return 0
 
 
 class Ports:

@@ -102,15 +102,17 @@ class Agent:
         parent = os.getppid()
         self._layout.agent.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(self._serve, path=self._layout.agent)
+        mine = _inode(self._layout.agent)
         reconciling = asyncio.create_task(self._keep_reconciling())
         try:
             while os.getppid() == parent and not reconciling.done():
                 self._tick()
                 await asyncio.sleep(_TICK)
         finally:
+            if _inode(self._layout.agent) == mine:  # not the next one's, which may have come meanwhile
+                self._layout.agent.unlink(missing_ok=True)
             server.close()
             await self._stop([reconciling, *self._probing.values()])
-            self._layout.agent.unlink(missing_ok=True)
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -341,6 +343,14 @@ class Agent:
             writer.close()
 
 
+def _inode(path: Path) -> int:
+    """Which file it is now; 0: none."""
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0
+
+
 async def _until_told(agent: Agent) -> None:
     """Run the agent until it is done or the process is asked to end."""
     told = asyncio.Event()
@@ -362,7 +372,7 @@ def main(arguments: list[str]) -> int:
     """Run the agent of the state folder named. An error is one line in its log."""
     layout = Layout(Path(arguments[0]))
     try:
-        with open_store(layout) as store:
+        with open_store(layout, resident=True) as store:
             asyncio.run(_until_told(Agent(layout, store)))
     except BluegreenError as error:
         print(f"agent: {error}", file=sys.stderr)  # noqa: T201 - its log

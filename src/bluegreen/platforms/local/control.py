@@ -85,6 +85,7 @@ def up(asked: Asked, *, layout: Layout, clock: Clock, emit: Callable[[Event], No
     PlatformError.
     """
     envoy_run.envoy_program()  # told before anything is begun: without it nothing would ever become ready
+    layout.refuse_closed()
     if not layout.database.exists():
         _refuse_first(asked, layout)
     layout.prepare()
@@ -201,6 +202,8 @@ class _Start:
         """Whether a supervisord runs; one that a killed ``up`` has just started is waited for."""
         if self._supervisor.answering():
             return True
+        if self._supervisor.end_lost():
+            self._emit(Note(text="the socket of supervisord was gone: it was ended, and another one takes over"))
         if not self._supervisor.lives():
             return False
         self._emit(Note(text=f"a supervisord that an earlier command has started is awaited, {ARRIVAL:g} s at most"))
@@ -342,6 +345,7 @@ class _Start:
 
     def _wait_plane(self, slot: Slot, *, until: Instant) -> None:
         """Wait until Envoy is up, has taken the slot's file, and would use every replica in it."""
+        self._emit(self._waiting((f"Envoy to get to know the replicas of {slot}",), until=until))
         while not (self._plane.answering() and self._plane_knows(slot)):
             now = self._clock.now()
             if now >= until:
@@ -375,7 +379,10 @@ class _Start:
     def _end_orphans(self, *, until: Instant) -> None:
         if self._orphans.living():
             self._emit(Note(text="ending the programs that had lost their supervisord"))
-            self._orphans.end(clock=self._clock, until=until)
+            try:
+                self._orphans.end(clock=self._clock, until=until)
+            except PlatformError as error:
+                self._emit(Note(text=f"{error}; {error.mend}"))  # nobody is sent there any more
 
 
 def _as_if_known(snapshot: Snapshot) -> Snapshot:
@@ -398,6 +405,7 @@ def down(*, layout: Layout, clock: Clock, emit: Callable[[Event], None], who: st
     """
     if not layout.state.is_dir():
         return False
+    layout.refuse_closed()
     layout.refuse_strange()
     lock = LocalLock(layout, clock=clock)
     grip = lock.take(_purpose("down", who), until=clock.now())
@@ -422,13 +430,20 @@ def _purge(layout: Layout, *, emit: Callable[[Event], None]) -> None:
 def _end_all(layout: Layout, *, clock: Clock, emit: Callable[[Event], None], grip: Grip) -> bool:
     found = bool(_recorded(layout)) or bool(envoy_run.living(layout.state))
     if found:
+        Supervisor(layout, clock=clock).end_lost()  # it would start again whatever is ended
         _end_services(layout, clock=clock, emit=emit, grip=grip)
+        emit(_for_the_end_of("supervisord", _END_LIMIT))
     _end_supervisord(layout, clock=clock)
-    limit = after(clock.now(), _END_LIMIT)
     left = [*_recorded(layout), *(launched.process for launched in envoy_run.living(layout.state))]
-    processes.end_all(left, clock=clock, until=limit)
+    if left:
+        emit(_for_the_end_of(f"{len(left)} processes that supervisord has left", _END_LIMIT))
+    processes.end_all(left, clock=clock, until=after(clock.now(), _END_LIMIT))
     envoy_run.clean_up(layout.state)
     return found
+
+
+def _for_the_end_of(what: str, limit: Seconds) -> Waiting:
+    return Waiting(wants=(f"the end of {what}",), waited=0.0, left=limit)
 
 
 def _recorded(layout: Layout) -> list[Process]:
@@ -451,7 +466,10 @@ def _end_services(layout: Layout, *, clock: Clock, emit: Callable[[Event], None]
                 fence=FenceFile(layout.fence, clock=clock),
                 clock=clock,
             )
-            slots.end_everything(order=record.stack.end_order, grip=grip)
+            for service in record.stack.end_order:
+                limit = slots.end_limit(service)
+                emit(_for_the_end_of(f"the replicas of {service}", limit))
+                slots.end_in_both(service, grip=grip, until=after(clock.now(), limit))
     except PlatformError as error:
         emit(Note(text=f"ending everything at once, because {error}"))
 

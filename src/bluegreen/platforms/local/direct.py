@@ -15,6 +15,9 @@ from bluegreen.platforms.local.fanout import results
 from bluegreen.platforms.local.probes import Answer
 
 _HEAD = 4096
+_LEAST: Seconds = 0.001
+"""What a socket takes for a limit."""
+_REFUSED = Answer(why="was refused: nobody listens")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +32,7 @@ def look(
     replicas: Sequence[tuple[Replica, Probe]], *, clock: Clock, until: Instant, tally: Mapping[str, Count]
 ) -> tuple[Pod, ...]:
     """Ask each replica's readiness path. ``tally``: what the agent had counted."""
-    limit = until - clock.now()
+    limit = max(_LEAST, until - clock.now())
     tasks = [partial(ask, replica.port, probe.path, timeout=min(limit, probe.timeout)) for replica, probe in replicas]
     answers = results(tasks, clock=clock, until=until)
     late = Answer(why=f"did not answer within {limit:.1f} s")
@@ -48,7 +51,7 @@ def ask(port: int, path: str, *, timeout: Seconds) -> Answer:
     except TimeoutError:
         return Answer(why=f"did not answer within {timeout:g} s")
     except ConnectionRefusedError:
-        return Answer(why="was refused: nobody listens")
+        return _REFUSED
     except OSError as error:
         return Answer(why=f"failed: {error.strerror or error}")
 
@@ -70,7 +73,8 @@ def status_of(head: bytes) -> Answer:
 def _pod(replica: Replica, probe: Probe, answer: Answer, count: Count | None) -> Pod:
     container = Container(
         name=replica.service,
-        state=Running() if answer.status is not None else Waiting(reason=answer.why, message="no agent watches it"),
+        # Only a refusal shows that no process is there; one that is slow, or says nothing, may be just busy.
+        state=Waiting(reason=answer.why, message="no agent watches it") if answer == _REFUSED else Running(),
         last=count.last if count is not None else None,
         restarts=max(0, count.starts - 1) if count is not None else 0,
         started=answer.good,

@@ -48,6 +48,12 @@ class Front:
     public_port: int
     preview_ports: tuple[tuple[Slot, int], ...]
     health_path: str
+    own_paths: tuple[tuple[Slot, str], ...] = ()
+    """Of slots that held a version with another readiness path when Envoy was told."""
+
+    def path_in(self, slot: Slot) -> str:
+        """Which path is asked there."""
+        return dict(self.own_paths).get(slot, self.health_path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,7 +289,7 @@ def _cluster(front: Front, slot: Slot, name: str, source: Path) -> Json:
         "lb_policy": "LEAST_REQUEST",
         "common_lb_config": _balance(),
         "circuit_breakers": _breakers(),
-        "health_checks": [_health(front.health_path)],
+        "health_checks": [_health(front.path_in(slot))],
         # A replica that was taken out of the file is out, whether or not it still passes its health check.
         "ignore_health_on_host_removal": True,
         "typed_extension_protocol_options": {_UPSTREAM: _upstream()},

@@ -20,6 +20,7 @@ from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import BluegreenError, NotStarted, PlatformError
 from bluegreen.domain.stack import after
 from bluegreen.domain.values import dataclass
+from bluegreen.platforms.local import reserve
 from bluegreen.platforms.local.processes import Process, identity, wait_gone
 
 if TYPE_CHECKING:
@@ -76,8 +77,14 @@ def _record(state: Path, *, epoch: int) -> None:
         {"pid": each.process.pid, "identity": each.process.identity, "epoch": each.epoch}
         for each in (mine, *living(state))
     ]
-    fresh = state / "envoy" / f".running.{os.getpid()}"
-    fresh.write_text(json.dumps(entries) + "\n")
+    fresh, text = state / "envoy" / f".running.{os.getpid()}", json.dumps(entries) + "\n"
+    try:
+        fresh.write_text(text)
+    except OSError:
+        fresh.unlink(missing_ok=True)
+        if not reserve.give_up(state):
+            raise
+        fresh.write_text(text)  # on a full disk users must not be without an Envoy
     fresh.replace(state / "envoy" / "running.json")
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.errors import PlatformError
 from bluegreen.domain.rules import Rule
 from bluegreen.platforms.local import images, reserve
-from bluegreen.platforms.local.addresses import bindable, holder
+from bluegreen.platforms.local.addresses import obstacle
 from bluegreen.platforms.local.envoy_run import envoy_program
 from bluegreen.ports import Finding, Severity
 
@@ -52,12 +52,10 @@ def machine_findings(state: Path) -> Iterator[Finding]:
 def stack_findings(stack: Stack, folder: Path) -> Iterator[Finding]:
     """Of a stack that is not up: the folder of its first images, and the ports that users will call."""
     for service in stack.services:
-        if not bindable(service.port):
-            who = holder(service.port) or "another program"
-            mend = f"end it, or choose another: bluegreen up --port {stack.short(service.name)}=0"
-            yield _found(
-                Severity.REFUSE, Rule.PORT_TAKEN, f"port {service.port} of {service.name} is taken by {who}", mend
-            )
+        why = obstacle(service.port)
+        if why:
+            mend = f"free it, or choose another: bluegreen up --port {stack.short(service.name)}=0"
+            yield _found(Severity.REFUSE, Rule.PORT_TAKEN, f"port {service.port} of {service.name} {why}", mend)
     if not folder.is_dir():
         text = f"there is no image folder {folder}"
         mend = f"mkdir -p {folder}; each image is a folder repository/tag in it, with an executable {images.RUN!r}"

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.stack import Slot
-from bluegreen.platforms.local.addresses import Ports, bindable, holder
+from bluegreen.platforms.local.addresses import Ports, bindable, obstacle
 from bluegreen.platforms.local.envoy import Front
+from bluegreen.platforms.local.template import readiness_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bluegreen.domain.stack import Stack
+    from bluegreen.domain.stack import Service, Stack
     from bluegreen.platforms.local.store import Record
 
 
@@ -55,9 +56,23 @@ def chosen(stack: Stack, *, wanted: Mapping[str, int], before: Record | None) ->
             public_port=_public(wanted[service.name], service.name, known.get(service.name), ports),
             preview_ports=tuple((slot, _preview(slot, known.get(service.name), ports)) for slot in Slot),
             health_path=service.probed.readiness.path,
+            own_paths=_own_paths(service, before),
         )
         for service in stack.services
     )
+
+
+def _own_paths(service: Service, before: Record | None) -> tuple[tuple[Slot, str], ...]:
+    """What the slots hold comes back as it was, whatever a newer app file says."""
+    held = before.slots if before is not None else ()
+    paths = {
+        record.spec.slot: readiness_path(spec.template)
+        for record in held
+        for spec in record.spec.workloads
+        if spec.service == service.name
+    }
+    usual = service.probed.readiness.path
+    return tuple((slot, path) for slot, path in paths.items() if path not in {"", usual})
 
 
 def _refuse_twice(wanted: Mapping[str, int]) -> None:
@@ -87,9 +102,8 @@ def _remembered(port: int | None, ports: Ports) -> int:
 
 
 def taken(port: int, service: str) -> UsageError:
-    """The error that names who holds the port, where the system tells."""
-    who = holder(port)
+    """The error that says why, and names who holds the port where the system tells."""
     return UsageError(
-        f"port {port} of {service} is taken" + (f" by {who}" if who else ""),
-        mend=f"end that program, or give another port: --port {service}=0 takes any free one",
+        f"port {port} of {service} {obstacle(port) or 'was taken a moment ago'}",
+        mend=f"free it, or give another port: --port {service}=0 takes any free one",
     )

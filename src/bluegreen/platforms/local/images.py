@@ -6,11 +6,13 @@ reference with a digest means the folder named by the digest: nothing here could
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from bluegreen.domain.image import ImageReference
 
@@ -48,9 +50,15 @@ def identity(root: Path, image: ImageReference) -> str:
 
     folder = folder_of(root, image)
     listing = sha256()
-    for count, path in enumerate(sorted(folder.rglob("*"))):
-        if count >= _FILES_COUNTED or "__pycache__" in path.parts or path.is_dir():
-            continue
-        found = path.lstat()
-        listing.update(f"{path.relative_to(folder)} {found.st_size} {found.st_mtime_ns}\n".encode())
+    for path in sorted(_files_in(folder))[:_FILES_COUNTED]:
+        with contextlib.suppress(OSError):  # it is gone: programs run in this folder, and leave files there for moments
+            found = path.lstat()
+            listing.update(os.fsencode(path.relative_to(folder)) + f" {found.st_size} {found.st_mtime_ns}\n".encode())
     return f"folder:{listing.hexdigest()[:12]}"
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """All of them, links too; what cannot be read, or is gone meanwhile, is left out."""
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        yield from (Path(where, name) for name in names)

@@ -24,6 +24,11 @@ _MARKS = ("state.db", "sockets", "lock.rollback")
 _BESIDE = (".writable.", ".agent.json.", ".supervisord.conf.", ".sockets.")
 """How files begin that are written beside another one, and that a kill may leave."""
 _RUNTIME = "bluegreen-"
+_TEMPORARY = Path("/tmp")  # noqa: S108 - the owner and the mode of our folder in it are checked
+_LOGINS = Path("/run/user")
+"""Its folders are removed when their user has logged out, and a stack serves on then."""
+_LONGEST_BASE = 45
+"""Bytes, so that the longest path of a socket, supervisord's with its pid while it is made, fits into 104."""
 
 
 class Layout:
@@ -84,9 +89,8 @@ class Layout:
     def _choose_runtime(self) -> Path:
         from hashlib import sha256
 
-        base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108 - its owner and mode are checked below
         short = sha256(os.fsencode(self.state.resolve())).hexdigest()[:12]
-        return Path(base) / f"{_RUNTIME}{os.getuid()}-{short}"
+        return _base() / f"{_RUNTIME}{os.getuid()}-{short}"
 
     def prepare(self) -> None:
         """Make the folders. Raises UsageError for a folder with somebody else's files, PlatformError for no right."""
@@ -107,6 +111,14 @@ class Layout:
 
         if read_or_empty(self._sockets).strip() != str(self.runtime):
             write_whole(self._sockets, f"{self.runtime}\n")
+
+    def refuse_closed(self) -> None:
+        """Raise PlatformError for a folder that another account has closed, as it is after a start with sudo."""
+        if self.state.is_dir() and not os.access(self.state, os.R_OK | os.X_OK):
+            raise PlatformError(
+                f"{self.state} is closed to you: it belongs to {_owner(self.state)}",
+                mend="use the account that has started the stack, or another folder by --state",
+            )
 
     def refuse_strange(self) -> None:
         """Raise UsageError for a folder with files where no ``up`` was ever at work: nothing in it is ours to end."""
@@ -165,6 +177,22 @@ class Layout:
                 mend="remove it, or set XDG_RUNTIME_DIR to a folder of your own",
             )
         self.runtime.chmod(_PRIVATE)
+
+
+def _base() -> Path:
+    """XDG_RUNTIME_DIR, where sockets can be there and stay for as long as the stack does; else /tmp."""
+    wanted = Path(os.environ.get("XDG_RUNTIME_DIR") or _TEMPORARY)
+    fits = wanted.is_absolute() and len(os.fsencode(wanted)) <= _LONGEST_BASE
+    if fits and wanted.parent != _LOGINS and os.access(wanted, os.W_OK | os.X_OK):
+        return wanted
+    return _TEMPORARY
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"the user {path.stat().st_uid}"
 
 
 def _holds_something(entry: Path) -> bool:

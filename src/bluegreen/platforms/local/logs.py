@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -65,16 +66,26 @@ def bound_all(folder: Path, *, limit: int = LIMIT) -> None:
     for path in folder.glob("*.log"):
         try:
             if path.name != "supervisord.log" and path.stat().st_size > limit:
-                import shutil
-
-                shutil.copyfile(path, path.with_name(f"{path.name}.1"))
-                os.truncate(path, 0)
+                _cut(path, limit=limit)
         except OSError:
-            continue  # a full disk, most likely: then the next round frees it
+            continue  # it is gone, or not ours to cut
+
+
+def _cut(path: Path, *, limit: int) -> None:
+    """Keep the end apart, where there is room for it: a log that has filled the disk is cut all the same."""
+    aside = path.with_name(f"{path.name}.1")
+    try:
+        with path.open("rb") as log, aside.open("wb") as kept:
+            log.seek(-limit, os.SEEK_END)
+            kept.write(log.read(limit))
+    except OSError:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+    os.truncate(path, 0)
 
 
 class Follower:
-    """Reads what is appended to a log from now on, across its turning."""
+    """Reads what is appended to a log from now on, across its turning, and when somebody has emptied it."""
 
     def __init__(self, path: Path) -> None:
         """Begin at the present end."""
@@ -85,8 +96,8 @@ class Follower:
     def lines(self) -> Iterator[str]:
         """The whole lines since the last call."""
         inode, size = self._found()
-        if inode != self._inode:
-            self._inode, self._read = inode, 0
+        if inode != self._inode or size < self._read:
+            self._inode, self._read, self._rest = inode, 0, ""
         if size <= self._read:
             return
         with self._path.open("rb") as file:

@@ -46,7 +46,7 @@ class Orphans:
         return [process for process in found if process is not None]
 
     def end(self, *, clock: Clock, until: Instant) -> None:
-        """Ask them to end, kill what is left at ``until``, and forget them."""
+        """Ask them to end, kill what is left at ``until``, and forget them. Raises PlatformError for what stays."""
         paths = list(self._pids.glob(f"*{_MARK}*"))
         found = [processes.recorded(path) for path in paths]
         processes.end_all([process for process in found if process is not None], clock=clock, until=until)

@@ -97,6 +97,7 @@ class LocalPlatform:
             supervisor=Supervisor(self._layout, clock=self._clock),
             fence=self._fence,
             clock=self._clock,
+            stack=self._stack,
         )
 
     def _want(self, name: str) -> Wanted:
@@ -185,10 +186,13 @@ class LocalPlatform:
         return left
 
     def _look(self, until: Instant) -> Sequence[Pod]:
+        """Ask them all. Raises DeadlineExceeded when there was no time for it: then who said nothing says nothing."""
         record = self._store.record()
         asked = [(replica, self._readiness(record, replica)) for replica in record.replicas]
         limit = Instant(min(until, after(self._clock.now(), _LOOK_LIMIT)))
-        return direct.look(asked, clock=self._clock, until=limit, tally=tally.read(self._layout.tally))
+        pods = direct.look(asked, clock=self._clock, until=limit, tally=tally.read(self._layout.tally))
+        self._left(until)
+        return pods
 
     def _readiness(self, record: Record, replica: Replica) -> Probe:
         service, spec = record.stack.service(replica.service), record.spec_of(replica.slot, replica.service)

@@ -9,7 +9,7 @@ from bluegreen.domain.rules import Rule
 from bluegreen.platforms.local import images, reserve
 from bluegreen.platforms.local.programs import AGENT, ENVOY
 from bluegreen.platforms.local.supervisor import Supervisor
-from bluegreen.platforms.local.template import sealed_values, with_template
+from bluegreen.platforms.local.template import readiness_path, sealed_values, with_template
 from bluegreen.ports import Finding, Severity
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def findings(
         *_strangers(record, stack),
         *_images(record, plan, stack, store),
         *standing(layout=layout, store=store, plane=plane, clock=clock),
+        *_paths(record, plan),
     )
 
 
@@ -64,6 +65,20 @@ def _images(record: Record, plan: Plan, stack: Stack, store: Store) -> Iterator[
         problem = _image_problem(record, spec, stack, store)
         if problem:
             yield _refuse(problem, f"images are folders under {record.images}, each with an executable {images.RUN!r}")
+
+
+def _paths(record: Record, plan: Plan) -> Iterator[Finding]:
+    """Envoy asks a path of its own, the one that ``up`` was given: who does not answer it never gets users."""
+    paths = {front.service: front.path_in(plan.target) for front in record.fronts}
+    for spec in plan.want.workloads:
+        told = readiness_path(spec.template)
+        asked = paths.get(spec.service, told)
+        if told and told != asked:
+            yield Finding(
+                severity=Severity.WARN,
+                text=f"the readiness path of {spec.service} is {told}; Envoy goes on to ask {asked}, as up was told",
+                mend=f"let the new version answer {asked}, too, else it is never known to the data plane",
+            )
 
 
 def _image_problem(record: Record, spec: WorkloadSpec, stack: Stack, store: Store) -> str:

@@ -6,19 +6,22 @@ the boot that it started in) it names one process for ever.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.errors import PlatformError
 from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from bluegreen.domain.stack import Instant
+    from bluegreen.domain.stack import Instant, Seconds
     from bluegreen.ports import Clock
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _TICK = 0.05
+_KILL_LIMIT: Seconds = 5.0
 _GONE = frozenset({"Z", "X", "x"})
 
 IDENTITY_SCRIPT = (
@@ -41,14 +44,15 @@ class Process:
         return identity(self.pid) == self.identity
 
     def signal(self, number: int, *, group: bool = False) -> None:
-        """Send a signal; nothing happens when it is gone. ``group``: to its whole process group, which it leads."""
+        """Send a signal; nothing happens when it is gone, or has become another user's, as by sudo.
+
+        ``group``: to its whole process group, which it leads.
+        """
         if not self.alive():
             return
         send = os.killpg if group else os.kill
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             send(self.pid, number)
-        except ProcessLookupError:
-            return
 
 
 def identity(pid: int) -> str:
@@ -99,16 +103,19 @@ def record(path: Path, pid: int) -> None:
 def end_all(processes: list[Process], *, clock: Clock, until: Instant) -> None:
     """Ask all of them to end, and kill what still lives at ``until``. Returns when they are gone.
 
-    A wait that is interrupted leaves them asked to end.
+    A wait that is interrupted leaves them asked to end. Raises PlatformError for those that will not go.
     """
+    from bluegreen.domain.stack import after
+
     for process in processes:
         process.signal(signal.SIGTERM, group=True)
     left = wait_gone(processes, clock=clock, until=until)
     for process in left:
         process.signal(signal.SIGKILL, group=True)
-    from bluegreen.domain.stack import after
-
-    wait_gone(left, clock=clock, until=after(clock.now(), 5.0))
+    left = wait_gone(left, clock=clock, until=after(clock.now(), _KILL_LIMIT))
+    if left:
+        pids = ",".join(str(process.pid) for process in left)
+        raise PlatformError(f"process {pids} did not end, not even by kill", mend=f"see whose it is: ps -fp {pids}")
 
 
 def wait_gone(processes: list[Process], *, clock: Clock, until: Instant) -> list[Process]:

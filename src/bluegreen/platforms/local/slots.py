@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bluegreen.domain.plan import SlotSpec
-    from bluegreen.domain.stack import Seconds, Service
+    from bluegreen.domain.stack import Seconds, Service, Stack
     from bluegreen.platforms.local.dataplane import DataPlane
     from bluegreen.platforms.local.fence import FenceFile
     from bluegreen.platforms.local.layout import Layout
@@ -83,21 +83,23 @@ class Slots:
         supervisor: Supervisor,
         fence: FenceFile,
         clock: Clock,
+        stack: Stack | None = None,
     ) -> None:
-        """Nothing is touched."""
+        """Nothing is touched. ``stack``: whose settings are put, when that is not what ``up`` was given."""
         self._layout = layout
         self._store = store
         self._plane = plane
         self._supervisor = supervisor
         self._fence = fence
         self._clock = clock
+        self._stack = stack
 
     def put(self, spec: SlotSpec, *, grip: Grip) -> None:
         """Record what the slot shall hold, with a free port for each replica, and how each is started."""
         record = self._store.record()
         replicas = self._replicas(record, spec)
         with self._fence.held(grip):
-            for service in record.stack.services:
+            for service in (self._stack or record.stack).services:
                 self._store.keep_sealed(sealed_values(service, seal=self._store.seal()))
             self._store.write_slot(spec, replicas)
         self.write_programs(spec.slot, grip=grip)
@@ -193,24 +195,28 @@ class Slots:
         except NotStarted:
             self.end_orphans(names, until=until)
 
-    def end_everything(self, *, order: Sequence[str], grip: Grip) -> None:
-        """End both slots' services in this order, for ``down``: the records stay, for the next ``up``.
+    def end_limit(self, service: str) -> Seconds:
+        """How long the service's replicas may take to end, in whichever slot; killed they are a moment before."""
+        record = self._store.record()
+        graces = [self._grace(slot, service) for slot in Slot if record.of_slot(slot, service)]
+        return max(graces, default=0.0) + _KILL_MARGIN
+
+    def end_in_both(self, service: str, *, grip: Grip, until: Instant) -> None:
+        """End the service in both slots, for ``down``: the records stay, for the next ``up``.
 
         Nothing is drained before: users' requests do not stop coming. What is under way is finished by the programs.
         """
-        for service in order:
-            record = self._store.record()
-            names = [replica.program for slot in Slot for replica in record.of_slot(slot, service)]
-            graces = [self._grace(slot, service) for slot in Slot if record.of_slot(slot, service)]
-            with self._fence.held(grip):
-                self._ask_end(names)
-            self._wait_ended(names, until=after(self._clock.now(), max(graces, default=0.0) + _KILL_MARGIN))
+        record = self._store.record()
+        names = [replica.program for slot in Slot for replica in record.of_slot(slot, service)]
+        with self._fence.held(grip):
+            self._ask_end(names)
+        self._wait_ended(names, until=until)
 
     def _grace(self, slot: Slot, service: str) -> Seconds:
         return service_in(self._store.record(), slot, service, sealed=self._store.sealed()).grace
 
     def end_orphans(self, names: Sequence[str], *, until: Instant) -> None:
-        """End programs that have lost their supervisord."""
+        """End programs that have lost their supervisord. Raises PlatformError for what will not go."""
         found = (processes.recorded(self._layout.pids / name) for name in names)
         processes.end_all([process for process in found if process is not None], clock=self._clock, until=until)
 

@@ -151,21 +151,31 @@ class Store:
         return self._meta("stack") is not None
 
     def _read(self) -> Record:
-        with self.errors():
+        with self._instant():
             slots = self._db.execute("SELECT spec, ended FROM slots ORDER BY slot").fetchall()
             replicas = self._db.execute(
                 "SELECT program, service, slot, port, revision, life, image_id FROM replicas ORDER BY rowid"
             ).fetchall()
-        stack = self._meta("stack")
+            stack, images, fronts = (self._meta(name) for name in ("stack", "images", "fronts"))
         if stack is None:
             raise NotStarted(f"the stack in {self._path.parent} was never started", mend="bluegreen up")
         return Record(
             stack=self._raised(Stack, stack),
-            images=Path(self._meta("images") or ""),
-            fronts=tuple(self._raised(Front, front) for front in json.loads(self._meta("fronts") or "[]")),
+            images=Path(images or ""),
+            fronts=tuple(self._raised(Front, front) for front in json.loads(fronts or "[]")),
             slots=tuple(SlotRecord(spec=self._raised(SlotSpec, spec), ended=bool(ended)) for spec, ended in slots),
             replicas=tuple(map(_replica, replicas)),
         )
+
+    @contextmanager
+    def _instant(self) -> Iterator[None]:
+        """All reads of the block see the same commits, whoever writes meanwhile."""
+        with self.errors():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._roll_back()
 
     def _meta(self, name: str) -> str | None:
         with self.errors():
@@ -269,15 +279,24 @@ class Store:
             raise _translated(self._path, error) from error
 
 
-def open_store(layout: Layout, *, pages: int = _PAGES) -> Store:
-    """Open what ``up`` has made. Raises NotStarted when there is nothing, PlatformError when it is damaged."""
+def open_store(layout: Layout, *, pages: int = _PAGES, resident: bool = False) -> Store:
+    """Open what ``up`` has made. ``resident``: to keep it open, beside others.
+
+    Raises NotStarted when there is nothing, PlatformError when it is damaged.
+    """
+    layout.refuse_closed()
     if not layout.database.exists():
         raise _missing(layout)
     if layout.database.stat().st_size == 0:  # only looked at: SQLite would write into it
         raise NotStarted(
             f"the stack in {layout.state} was never started: its {layout.database.name} is empty", mend="bluegreen up"
         )
-    return _connected(layout.database, pages=pages)
+    try:
+        return _connected(layout.database, pages=pages)
+    except PlatformError as error:
+        if resident or not _has_no_room_to_share(error.__cause__):
+            raise
+    return _connected(layout.database, pages=pages, alone=True)
 
 
 def create_store(layout: Layout, *, pages: int = _PAGES) -> Store:
@@ -286,18 +305,26 @@ def create_store(layout: Layout, *, pages: int = _PAGES) -> Store:
     return _connected(layout.database, pages=pages, make=True)
 
 
-def _connected(path: Path, *, pages: int, make: bool = False) -> Store:
+def _connected(path: Path, *, pages: int, make: bool = False, alone: bool = False) -> Store:
+    """``alone``: nobody else can use it meanwhile, and no room is needed for what is shared with others."""
     try:
         connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
     except sqlite3.Error as error:
         raise _translated(path, error) from error
     store = Store(connection, path)
     try:
+        if alone:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         _set_up(store, connection, path, pages=pages, make=make)
     except BaseException:
         store.close()
         raise
     return store
+
+
+def _has_no_room_to_share(error: BaseException | None) -> bool:
+    """As on a full disk when the agent, which keeps the shared file, is dead. A rollback needs neither."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE
 
 
 def _set_up(store: Store, connection: sqlite3.Connection, path: Path, *, pages: int, make: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, cast
@@ -130,6 +131,18 @@ class Supervisor:
         except BlockingIOError:
             return True
         return False
+
+    def end_lost(self) -> bool:
+        """End the one whose socket is gone, as a log-out that removes its folder leaves it; whether there was one.
+
+        Nobody could ever reach it again. It is killed, so that what it keeps serves on.
+        """
+        process = processes.recorded(self._layout.pids / "supervisord")
+        if process is None or self._layout.supervisor.exists():
+            return False
+        process.signal(signal.SIGKILL)
+        processes.wait_gone([process], clock=self._clock, until=after(self._clock.now(), _CALL_SECONDS))
+        return True
 
     def put(self, programs: Iterable[Program]) -> None:
         """Write what these programs are; a running supervisord is not told. Raises PlatformError."""

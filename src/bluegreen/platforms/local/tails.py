@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 def tails_in(folder: Path, *, services: Iterable[str], slot: Slot | None, lines: int) -> tuple[LogTail, ...]:
     """The ends of the replicas' logs, by service, slot and number. A log that vanishes meanwhile is left out."""
     slots = tuple(Slot) if slot is None else (slot,)
-    paths = [path for service in services for each in slots for path in sorted(folder.glob(f"{service}-{each}-*.log"))]
+    paths = [path for service in services for each in slots for path in _logs(folder, f"{service}-{each}-")]
     return tuple(tail for path in paths if (tail := _tail(path, lines=lines)) is not None)
+
+
+def _logs(folder: Path, start: str) -> list[Path]:
+    """By number. What has more than a number there is of another service, ``web-blue`` beside ``web``."""
+    numbers = {path: path.stem.removeprefix(start) for path in folder.glob(f"{start}*.log")}
+    return sorted((path for path, number in numbers.items() if number.isdigit()), key=lambda path: int(numbers[path]))
 
 
 def _tail(path: Path, *, lines: int) -> LogTail | None:

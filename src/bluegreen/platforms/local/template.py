@@ -47,6 +47,11 @@ def template_of(service: Service, *, seal: Seal) -> Template:
     return Template(settings=tuple(sorted(settings.items())))
 
 
+def readiness_path(template: Template) -> str:
+    """The path that its readiness probe asks; empty: it has none."""
+    return dict(template.settings).get("readiness", "").partition(" GET ")[2]
+
+
 def _shown(name: str, value: str, seal: Seal) -> str:
     if _SECRET.search(name):
         return seal.mark(value)

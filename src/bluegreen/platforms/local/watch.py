@@ -62,7 +62,9 @@ class Watch:
         self._socket, self._frame, self._buffer = None, None, b""
 
     def _connect(self) -> bool:
+        """Whether there is one that has room for us: the queue of a frozen one fills up, and blocks without end."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.setblocking(False)  # noqa: FBT003 - the standard library's own
         try:
             connection.connect(str(self._path))
         except OSError:
@@ -82,5 +84,8 @@ class Watch:
             return
         self._heard = self._clock.now()
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")
-        if lines:
-            self._frame = frame_of(lines[-1])
+        try:
+            if lines:
+                self._frame = frame_of(lines[-1])
+        except ValueError:  # an agent of another version, which goes on until the next ``up``
+            self.close()
