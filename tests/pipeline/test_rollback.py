@@ -179,6 +179,37 @@ def test_what_a_cold_rollback_started_is_good_to_be_put_back() -> None:
     assert rehearsal.tags(BLUE) == ("v1", "v1")
 
 
+def test_a_cold_rollback_never_starts_what_a_failed_release_left_in_an_empty_slot() -> None:
+    """The old slot was ended, so there was nothing to put back after v3 had failed in it."""
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    rehearsal.platform.behaviours["v3"] = rehearsal.platform.behaviours["v4"] = Behaviour(never_ready=True)
+    for bad in ("v3", "v4"):
+        assert rehearsal.deploy(bad, options=Options(health_retries=1)) is ExitCode.TIMED_OUT
+    rehearsal.platform.behaviours.clear()
+    assert rehearsal.rollback(cold=True) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert "pair-back: from team/back:v2 to team/back:v1" in summary(rehearsal).details
+
+
+def test_a_cold_rollback_that_names_the_slot_does_not_start_what_was_just_rolled_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    rehearsal.platform.behaviours["v3"] = Behaviour(errors=0.9)
+    assert rehearsal.deploy("v3") is ExitCode.ROLLED_BACK
+    assert rehearsal.rollback(to=BLUE, cold=True) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_a_slot_that_has_never_served_anything_good_is_not_started_cold() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    rehearsal.deploy("v2", options=Options(health_retries=1, keep_failed=True))
+    with pytest.raises(Held, match="green holds what r-1 left there"):
+        rehearsal.rollback(to=GREEN, cold=True)
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
 def test_what_an_overtaken_release_left_is_never_put_back() -> None:
     rehearsal = Rehearsal()
     grips: list[Grip] = []

@@ -19,6 +19,8 @@ from bluegreen.domain.values import dataclass, field, replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bluegreen.domain.image import ImageReference
+
 
 class RunKind(StrEnum):
     """What a run was asked to do."""
@@ -486,12 +488,13 @@ def put_back(plan: Plan, find: Callable[[str], Run | None]) -> Plan:
     What a failed run left in the slot is not: then it is what that run itself would have put back.
     """
     previous = plan.previous
-    while previous is not None and (left := find(previous.revision)) is not None and _left_bad(left):
+    while previous is not None and (left := find(previous.revision)) is not None and left_bad(left):
         previous = left.plan.previous if left.plan is not None else None
     return replace(plan, previous=previous)
 
 
-def _left_bad(run: Run) -> bool:
+def left_bad(run: Run) -> bool:
+    """Whether what the run has staged is not to be trusted: it failed, or nothing says that it was good."""
     if run.kind is RunKind.ROLLBACK:
         return False  # a cold start staged again what had served before
     return run.outcome is None or run.outcome in {
@@ -502,6 +505,20 @@ def _left_bad(run: Run) -> bool:
         Outcome.INTERRUPTED,
         Outcome.ABANDONED,
     }
+
+
+def served_in(runs: Iterable[Run], slot: Slot) -> tuple[tuple[str, ImageReference], ...]:
+    """What users were on when the slot served last, ``(service, image)`` each, by the newest run first.
+
+    Empty: no run on record says so.
+    """
+    for run in runs:
+        plan = run.plan
+        if plan is not None and plan.active is slot:
+            return tuple((change.service, change.serving) for change in plan.changes)
+        if plan is not None and run.outcome is not None and run.outcome.in_effect:
+            return tuple((spec.service, spec.image) for spec in plan.want.workloads)
+    return ()
 
 
 def last_move(runs: Iterable[Run]) -> float | None:
