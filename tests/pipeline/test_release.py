@@ -370,6 +370,29 @@ def test_interrupted_in_any_phase_users_are_where_they_were(moment: float, signa
     assert rehearsal.lock_state.holder is None
 
 
+def test_interrupted_before_it_has_staged_anything_the_idle_slot_is_left_as_it_is() -> None:
+    """It was left by users a second ago, and serves on for those whom a late node still sends there."""
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(validation_time=0.0))
+    rehearsal.clock.at(rehearsal.clock.now() + 1.0, rehearsal.clock.interrupt)
+    assert rehearsal.deploy("v3") is ExitCode.INTERRUPTED
+    assert rehearsal.platform.calls.count("stage") == 1
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert "blue is warm with what it held before" in summary(rehearsal).way_back
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_what_was_kept_of_a_failed_release_is_not_called_warm_when_the_next_one_is_stopped_at_once() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    rehearsal.deploy("v2", options=Options(keep_failed=True, health_retries=1))
+    rehearsal.platform.faults.append(Fault(call="route", action=rehearsal.clock.interrupt))
+    assert rehearsal.deploy("v3") is ExitCode.INTERRUPTED
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    assert "green holds nothing to go back to" in summary(rehearsal).way_back
+
+
 def test_a_second_interrupt_ends_the_cleaning_up_and_says_what_is_left() -> None:
     rehearsal = Rehearsal()
     rehearsal.clock.at(0.5, rehearsal.clock.interrupt)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.cause import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
+    from bluegreen.domain.release import Run
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant, Slot
     from bluegreen.pipeline.switch import Switched
@@ -97,10 +98,22 @@ def _has_left(tools: Tools, plan: Plan) -> bool:
 
     A journal that cannot be read says nothing; going back to the active slot is harmless then.
     """
+    run = _so_far(tools, plan)
+    return run is None or bool(run.moves)
+
+
+def _has_staged(tools: Tools, plan: Plan) -> bool:
+    """Whether a stage was announced; until then the idle slot is as it was, and is left alone."""
+    run = _so_far(tools, plan)
+    return run is None or run.staging
+
+
+def _so_far(tools: Tools, plan: Plan) -> Run | None:
+    """This release by its journal; None: that cannot be read."""
     try:
-        return any(run.id == plan.release and run.moves for run in tools.runs())
+        return tools.run(plan.release)
     except BluegreenError:
-        return True
+        return None
 
 
 def resume(tools: Tools, plan: Plan, *, watched: Watched | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
@@ -218,7 +231,9 @@ def _cause(error: BluegreenError) -> Cause | None:
 
 
 def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) -> bool:
-    """Whether the idle slot is warm again with its previous images. Raises LostLock."""
+    """Whether the idle slot is warm with its previous images. Raises LostLock."""
+    if not _has_staged(tools, plan):
+        return plan.keeps_previous
     if plan.options.keep_failed:
         tools.emit(
             Note(text=f"{plan.target} keeps the failed version for looking (--keep-failed): there is no warm way back")
