@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError
-from bluegreen.domain.events import Summary
+from bluegreen.domain.errors import ExitCode, Held, JournalError, LostLock, PlatformError
+from bluegreen.domain.events import Summary, Warned
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import replace
+from bluegreen.pipeline.rollback import rollback
 from bluegreen.ports import Grip, Purpose
 from bluegreen.testing import Behaviour, Fault, Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bluegreen.domain.release import Entry
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 BOBS = Purpose(kind=RunKind.ROLLBACK, run="b-bob", who="bob")
@@ -258,6 +267,8 @@ def test_a_running_release_that_staged_leaves_no_half_staged_slot_after_a_rollba
     rehearsal.clock.at(0.5, lambda: codes.append(rehearsal.rollback()))
     rehearsal.deploy("v2")
     assert rehearsal.tags(GREEN) == ("v1", "v1")
+    told = next(event for event in rehearsal.events if isinstance(event, Summary))
+    assert told.details == ("taken back: r-1",)  # nobody was on v2
 
 
 def test_two_lines_of_kubectl_in_the_window_are_noticed_recorded_and_not_repaired() -> None:
@@ -338,3 +349,37 @@ def test_a_full_disk_does_not_keep_users_on_a_bad_version() -> None:
     rehearsal.journal.full_after = 0
     assert rehearsal.rollback() is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
+
+
+class Unreadable:
+    """A journal that another version has written, or whose disk has failed."""
+
+    def record(self, *entries: Entry) -> None:
+        raise JournalError("the journal cannot be used")
+
+    def entries(self, run: str) -> Sequence[Entry]:
+        raise JournalError("an entry is of another version", mend="upgrade this program")
+
+    def runs(self, *, newest: int) -> Iterable[str]:
+        return ["r-1"]
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_journal_that_cannot_be_read_does_not_keep_users_from_a_slot_that_is_named(*, cold: bool) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=cold))
+    tools = replace(rehearsal.tools(), journal=Unreadable())
+    assert rollback(tools, to=BLUE, cold=cold) is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    warned = [event for event in rehearsal.events if isinstance(event, Warned)]
+    assert warned[0].text == "what this takes back is not known: an entry is of another version"
+    assert warned[0].mend == "upgrade this program"
+
+
+def test_a_journal_that_cannot_be_read_is_told_with_the_way_that_needs_none() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    with pytest.raises(JournalError, match="another version") as error:
+        rollback(replace(rehearsal.tools(), journal=Unreadable()))
+    assert error.value.mend == "name the slot, which needs no journal: bluegreen rollback --to SLOT"
+    assert rehearsal.routes == (GREEN, GREEN)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import BluegreenError, Held
-from bluegreen.domain.events import Note
+from bluegreen.domain.errors import BluegreenError, Held, JournalError
+from bluegreen.domain.events import Note, Warned
 from bluegreen.domain.plan import SlotSpec, WorkloadSpec
 from bluegreen.domain.release import Ended, Outcome, left_bad, served_in
 from bluegreen.pipeline.back import refuse_cold
@@ -60,9 +60,13 @@ def _cold_spec(tools: Tools, snapshot: Snapshot, slot: Slot, *, run: str) -> Slo
 
 
 def _left_bad(tools: Tools, works: Sequence[Workload]) -> Run | None:
-    """The run that left in the slot what must not get users; None: what it holds has served, or was made by hand."""
+    """The run that left in the slot what must not get users; None: what it holds has served, or nobody can tell."""
     staged = (tools.run(revision) for revision in dict.fromkeys(work.revision for work in works))
-    return next((run for run in staged if run is not None and left_bad(run)), None)
+    try:
+        return next((run for run in staged if run is not None and left_bad(run)), None)
+    except JournalError as error:
+        tools.emit(Warned(text=f"whether what {works[0].slot} holds was good is not known: {error}", mend=error.mend))
+        return None
 
 
 def _nothing_to_start(work: Workload, left: Run | None) -> Held:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import BluegreenError, ExitCode, Held, LostLock
+from bluegreen.domain.errors import BluegreenError, ExitCode, Held, JournalError, LostLock
 from bluegreen.domain.events import Note, Summary, Warned
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
@@ -92,14 +92,32 @@ def _arrives(tools: Tools, slot: Slot) -> bool:
 def _target(tools: Tools, routes: Sequence[Route], to: Slot | None) -> tuple[Slot, Run | None] | NoWayBack:
     found = active(routes)
     serving = found.slot if isinstance(found, Active) else None
-    back = way_back(tools.runs(), serving=serving)
     if to is not None:
-        return to, None if isinstance(back, NoWayBack) else back.of
+        return to, _taken_back_by(tools, to, serving=serving)
+    try:
+        back = way_back(tools.runs(), serving=serving)
+    except JournalError as error:
+        raise JournalError(
+            str(error), mend="name the slot, which needs no journal: bluegreen rollback --to SLOT"
+        ) from error
     if not isinstance(back, NoWayBack):
         return back.slot, back.of
     if not back.settled:
         raise Held(f"no way back to trust: {back.why}", mend="deploy a good version, or name the slot with --to")
     return back
+
+
+def _taken_back_by(tools: Tools, to: Slot, *, serving: Slot | None) -> Run | None:
+    """The run that a move to the slot named takes back; None: none, or the journal cannot be read, which stops nobody.
+
+    A move to where the newest release was going takes nothing back.
+    """
+    try:
+        back = way_back(tools.runs(), serving=serving)
+    except JournalError as error:
+        tools.emit(Warned(text=f"what this takes back is not known: {error}", mend=error.mend))
+        return None
+    return back.of if not isinstance(back, NoWayBack) and back.slot is to else None
 
 
 def _nothing_to_do(tools: Tools, found: NoWayBack) -> ExitCode:
@@ -139,7 +157,7 @@ def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant
 def _taken_back(of: Run, slot: Slot) -> list[str]:
     """The run, and from which version to which, where users were on what it brought."""
     details = [f"taken back: {of.id}"]
-    if of.plan is not None and of.plan.active is slot:
+    if of.plan is not None and of.plan.active is slot and (of.moves or of.outcome is not None):
         details += [
             f"{change.service}: from {change.after} to {change.serving}"
             for change in of.plan.changes
