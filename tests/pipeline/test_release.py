@@ -333,6 +333,16 @@ def test_scale_down_old_ends_the_old_slot_last_and_says_what_that_costs() -> Non
     assert "--cold" in summary(rehearsal).way_back
 
 
+def test_an_old_slot_that_was_ended_by_half_is_not_called_warm() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="end", nth=2, action=_unreachable))
+    assert rehearsal.deploy("v2", options=Options(scale_down_old=True)) is ExitCode.OK
+    way = "bluegreen rollback --cold   (to blue, which has no ready pod of front: a cold start)"
+    assert summary(rehearsal).way_back == way
+    assert rehearsal.rollback(cold=True) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
 def test_a_second_deploy_is_told_who_holds_the_lock() -> None:
     rehearsal = Rehearsal()
     other = Purpose(kind=RunKind.RELEASE, run="r-other", who="carol")
