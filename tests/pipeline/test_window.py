@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bluegreen.domain.checklist import State, checklist
 from bluegreen.domain.errors import ExitCode, PlatformError
 from bluegreen.domain.events import Proved, Summary, Warned
 from bluegreen.domain.plan import Options
@@ -87,6 +88,20 @@ def test_counters_that_began_again_are_said() -> None:
     assert share.of is not None
     assert share.of > 2000
     assert "pair-front-green-0@r-1: its counters began again from nothing" in found.notes[1]
+
+
+def test_counters_that_began_again_hide_nothing_from_the_checklist() -> None:
+    """As many answers as were judged, and no 502/503 is not said of those that nobody has counted."""
+    rehearsal = run(Behaviour(counters_last=7.0))
+    found = rehearsal.last_run()
+    assert found.tallied is not None
+    assert found.judgement is not None
+    new = next(each for each in found.tallied.answered if each.slot is GREEN)
+    assert new.requests == found.judgement.findings[0].of
+    assert "its counters began again from nothing" in found.tallied.gaps[0]
+    transition = checklist(found)[3]
+    assert transition.state is State.UNKNOWABLE
+    assert "0 of 2,400" in transition.figures
 
 
 def test_silence_does_not_wait_for_the_end() -> None:

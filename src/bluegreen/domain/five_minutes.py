@@ -40,12 +40,24 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
     ours = window.synthetic if window is not None else 0
     findings: list[Finding] = [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=gap) for gap in tallied.gaps]
     mine = [each for each in tallied.answered if each.slot is slot]
+    findings += _begun_again(mine, tallied, window)
     shares = sum(2 if each.timing else 1 for each in mine)
     test = _Test(seconds=tallied.until - mark.at, ours=ours, fail_at=SIGNIFICANCE / max(1, shares))
     for each in mine:
         findings += _shares(each, known.get(each.service) if late else each, limits=mark.limits, test=test)
     findings += _uncounted(findings)
     return Judgement(outcome=_worst(findings), findings=tuple(findings))
+
+
+def _begun_again(mine: Sequence[Answered], tallied: Tallied, window: Tallied | None) -> Iterator[Finding]:
+    """Counters that say less than in the window, counted from the same mark: what they had said is lost to them."""
+    if window is None or window.since != tallied.since:
+        return
+    for each in mine:
+        seen = next((one for one in window.answered if (one.service, one.slot) == (each.service, each.slot)), None)
+        if seen is not None and (each.requests < seen.requests or errors_of(each) < errors_of(seen)):
+            figures = f"{each.service}: its counters have begun again since the window, so a part is not counted"
+            yield Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=figures)
 
 
 def _is_late(tallied: Tallied, mark: Mark) -> bool:

@@ -22,6 +22,7 @@ from bluegreen.domain.finding import Judgement
 from bluegreen.domain.finding import Outcome as Judged
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.release import Began, Ended, Outcome, RunKind
+from bluegreen.domain.values import replace
 from bluegreen.pipeline.back import go_back
 from bluegreen.pipeline.deploy import deploy
 from bluegreen.pipeline.detect import detect
@@ -127,9 +128,12 @@ def resume(tools: Tools, plan: Plan, *, watched: Watched | None, snapshot: Snaps
     try:
         if watched is not None:
             _heed(watched.judgement)
+        first = _so_far(tools, plan)
         switched = switch_again(tools, plan, snapshot=snapshot, grip=grip)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
+    if first is not None and first.mark is not None:
+        switched = replace(switched, mark=first.mark)  # users came then, and what they met is counted from there
     return _finish(tools, plan, switched, watched=watched, started=started, grip=grip)
 
 
