@@ -12,7 +12,7 @@ from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot
-from bluegreen.testing import Behaviour, Rehearsal
+from bluegreen.testing import Behaviour, Fault, Rehearsal
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 SHORT = Options(validation_time=4.0, scale_down_old=True)
@@ -136,3 +136,22 @@ def test_a_witness_that_was_found_before_the_kill_stands_with_the_judgement() ->
     assert run.outcome is Outcome.RELEASED
     assert run.confirmed is not None
     assert run.confirmed.how == "green answers at the address that users call"
+
+
+def test_a_write_that_moves_nobody_does_not_hold_a_release_that_is_taken_up() -> None:
+    rehearsal = Rehearsal()
+
+    def kill(name: str) -> None:
+        if name == "end":
+            raise Killed
+
+    rehearsal.platform.on_call = kill
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2", options=SHORT)
+    rehearsal.platform.on_call = lambda _name: None
+    rehearsal.die()
+    rehearsal.platform.faults.append(
+        Fault(call="route", action=lambda: rehearsal.platform.patch_by_hand("pair-back", GREEN))
+    )
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)

@@ -343,6 +343,28 @@ def test_an_old_slot_that_was_ended_by_half_is_not_called_warm() -> None:
     assert rehearsal.tags(BLUE) == ("v1", "v1")
 
 
+def test_a_write_that_moves_nobody_does_not_keep_the_old_slot_from_being_ended() -> None:
+    """As of a controller that annotates the Service just then."""
+    rehearsal = Rehearsal()
+    first_of_the_end = 2 + 2 + 1  # the stamp and the switch write two each
+    touch = Fault(
+        call="route", nth=first_of_the_end, action=lambda: rehearsal.platform.patch_by_hand("pair-back", GREEN)
+    )
+    rehearsal.platform.faults.append(touch)
+    assert rehearsal.deploy("v2", options=Options(scale_down_old=True)) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("", "")
+
+
+def test_a_move_by_hand_while_the_floor_is_waited_for_is_not_repaired() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(validation_time=0.0))
+    moved = rehearsal.clock.now() + 1.0
+    rehearsal.clock.at(moved, lambda: rehearsal.platform.patch_by_hand("pair-front", BLUE))
+    assert rehearsal.deploy("v3") is ExitCode.HELD
+    assert rehearsal.routes == (GREEN, BLUE)
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
 def test_a_second_deploy_is_told_who_holds_the_lock() -> None:
     rehearsal = Rehearsal()
     other = Purpose(kind=RunKind.RELEASE, run="r-other", who="carol")
