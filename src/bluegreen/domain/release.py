@@ -567,12 +567,13 @@ def _back_from(run: Run, serving: Slot | None) -> Back | NoWayBack | None:
     assert plan is not None  # noqa: S101 - way_back leaves the others out
     if run.outcome is None:
         return Back(slot=plan.active, of=run)
-    if run.outcome.in_effect or run.outcome in {Outcome.HELD, Outcome.YIELDED}:
+    stopped = run.outcome in {Outcome.HELD, Outcome.YIELDED}
+    if run.outcome.in_effect or (stopped and (run.moves or serving is not plan.active)):
         return _after_switch(run, plan, serving)
     if run.outcome is Outcome.ROLLED_BACK:
         return NoWayBack(f"{run.id} was rolled back already: {plan.active} serves again", settled=True)
     if run.staging and not run.restored:
-        why = f"{plan.target} holds what {run.id} left there when it {run.outcome}"
+        why = f"{plan.target} holds what {run.id} left there: {run.outcome}"
         return NoWayBack(why, settled=False)
     return None  # it never switched and left nothing behind: the run before it decides
 
