@@ -6,6 +6,8 @@ tried as the next command.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from bluegreen.domain.errors import ExitCode
@@ -13,6 +15,9 @@ from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot
 from bluegreen.testing import Behaviour, Fault, Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 SHORT = Options(validation_time=4.0, scale_down_old=True)
@@ -155,3 +160,51 @@ def test_a_write_that_moves_nobody_does_not_hold_a_release_that_is_taken_up() ->
     )
     assert rehearsal.deploy("v2") is ExitCode.OK
     assert rehearsal.routes == (GREEN, GREEN)
+
+
+def killed_rollback(call: int) -> Rehearsal | None:
+    """A release that was killed in its window, and its rollback at the ``call``-th call; None: that ended before."""
+    rehearsal, seen = Rehearsal(), list[str]()
+
+    def in_the_window(name: str) -> None:
+        if name == "read" and rehearsal.last_run().confirmed is not None:
+            raise Killed
+
+    def count(name: str) -> None:
+        seen.append(name)
+        if len(seen) == call:
+            raise Killed
+
+    rehearsal.platform.on_call = in_the_window
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    rehearsal.platform.on_call = count
+    try:
+        rehearsal.rollback()
+    except Killed:
+        rehearsal.platform.on_call = lambda _name: None
+        rehearsal.die()
+        return rehearsal
+    return None
+
+
+ROLLBACK_CALLS = 10
+
+
+@pytest.mark.parametrize("verb", [Rehearsal.deploy, Rehearsal.rollback])
+@pytest.mark.parametrize("call", range(1, ROLLBACK_CALLS + 1))
+def test_after_a_killed_rollback_of_a_killed_release_the_next_command_ends_both(
+    call: int, verb: Callable[[Rehearsal], ExitCode]
+) -> None:
+    rehearsal = killed_rollback(call)
+    assert rehearsal is not None
+    assert verb(rehearsal) is ExitCode.OK
+    assert serves(rehearsal)
+    assert not [run.id for run in rehearsal.tools().runs() if run.open]
+    if verb is Rehearsal.rollback:
+        assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_the_rollback_has_no_more_calls_at_which_it_could_be_killed() -> None:
+    assert killed_rollback(ROLLBACK_CALLS + 1) is None

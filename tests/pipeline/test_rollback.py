@@ -57,6 +57,48 @@ def test_a_second_rollback_has_nothing_to_do_and_says_how_to_go_forward() -> Non
     assert rehearsal.routes == (GREEN, GREEN)
 
 
+def test_a_move_to_the_version_that_serves_takes_nothing_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    assert rehearsal.rollback(to=GREEN) is ExitCode.OK
+    assert summary(rehearsal).details == ()
+
+
+@pytest.mark.parametrize(
+    ("to", "outcome", "details"),
+    [
+        (GREEN, Outcome.YIELDED, ()),
+        (
+            BLUE,
+            Outcome.ROLLED_BACK,
+            (
+                "taken back: r-1",
+                "pair-back: from team/back:v2 to team/back:v1",
+                "pair-front: from team/front:v2 to team/front:v1",
+            ),
+        ),
+    ],
+)
+def test_a_release_that_was_killed_in_its_window_ends_as_its_users_were_left(
+    to: Slot, outcome: Outcome, details: tuple[str, ...]
+) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(10.0, _be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    assert rehearsal.rollback(to=to) is ExitCode.OK
+    assert summary(rehearsal).details == details
+    first = rehearsal.tools().run("r-1")
+    assert first is not None
+    assert first.outcome is outcome
+    assert first.serving_after is (BLUE if to is BLUE else None)
+
+
+def _be_killed() -> None:
+    raise KeyboardInterrupt
+
+
 def test_after_an_automatic_rollback_it_does_not_go_to_what_just_failed() -> None:
     rehearsal = Rehearsal()
     rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
@@ -82,6 +124,7 @@ def test_a_second_rollback_that_takes_over_and_goes_elsewhere_is_told() -> None:
     with pytest.raises(LostLock):
         rehearsal.rollback()
     assert rehearsal.routes == (GREEN, GREEN)
+    assert [run.outcome for run in rehearsal.tools().runs()][:2] == [Outcome.ROLLED_BACK, Outcome.YIELDED]
 
 
 def _all_well(code: ExitCode) -> None:
