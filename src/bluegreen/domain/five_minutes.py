@@ -61,8 +61,8 @@ def _begun_again(mine: Sequence[Answered], tallied: Tallied, window: Tallied | N
 
 
 def _is_late(tallied: Tallied, mark: Mark) -> bool:
-    """Whether it covers more than the five minutes."""
-    return tallied.until - mark.at > FIVE_MINUTES + LATE
+    """Whether it covers more than the five minutes, or may: another machine's clock can be behind."""
+    return not 0 <= tallied.until - mark.at <= FIVE_MINUTES + LATE
 
 
 def _uncounted(findings: Sequence[Finding]) -> list[Finding]:
@@ -126,7 +126,7 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
     bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
     if not of:
         return replace(counted, figures=f"{counted.service}: no requests were counted")
-    share = f"({bad / of:.2%}, limit {limit:.2%}) in {test.seconds:.0f} s"
+    share = f"({bad / of:.2%}, limit {limit:.2%}) in {_words(test.seconds)}"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
     figures += f", {test.ours:,} of our own may be among them" if test.ours else ""
     if least is None:
@@ -135,6 +135,10 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
     good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=test.ours) is Outcome.PASS
     figures += f", of which {least:,} for certain within the five minutes"
     return replace(counted, figures=figures, outcome=Outcome.PASS if good else Outcome.INCONCLUSIVE)
+
+
+def _words(seconds: Seconds) -> str:
+    return f"{seconds:.0f} s" if seconds >= 0 else "a time that is not known, for clocks differ"
 
 
 def _worst(findings: Iterable[Finding]) -> Outcome:
