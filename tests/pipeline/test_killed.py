@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.errors import ExitCode, PlatformError
+from bluegreen.domain.events import Summary
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
-from bluegreen.domain.stack import Slot
+from bluegreen.domain.stack import Slot, after
 from bluegreen.testing import Behaviour, Fault, Rehearsal
 
 if TYPE_CHECKING:
@@ -160,6 +161,43 @@ def test_a_write_that_moves_nobody_does_not_hold_a_release_that_is_taken_up() ->
     )
     assert rehearsal.deploy("v2") is ExitCode.OK
     assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_a_slot_that_was_emptied_by_a_killed_run_gets_its_images_back_when_the_next_one_fails() -> None:
+    """A platform ends what runs in the slot before it makes the new pods, and draining takes its time."""
+    rehearsal = Rehearsal()
+
+    def end_one_and_die() -> None:
+        grip = rehearsal.lock_state.holder
+        assert grip is not None
+        until = after(rehearsal.clock.now(), 10.0)
+        rehearsal.platform.session().end(GREEN, order=["pair-front"], grip=grip, until=until)
+        raise Killed
+
+    rehearsal.platform.faults.append(Fault(call="stage", action=end_one_and_die))
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    assert rehearsal.tags(GREEN) == ("v1", "")
+    rehearsal.platform.behaviours["v3"] = Behaviour(never_ready=True)
+    for _ in range(2):
+        assert rehearsal.deploy("v3", options=Options(health_retries=1)) is ExitCode.TIMED_OUT
+        assert rehearsal.tags(GREEN) == ("v1", "v1")
+
+
+def test_a_dry_run_says_what_a_deploy_would_end_first() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="routes", nth=3, action=_lost))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    rehearsal.platform.faults.clear()
+    rehearsal.deploy("v3", dry_run=True)
+    last = rehearsal.events[-1]
+    assert isinstance(last, Summary)
+    assert last.details == ("r-1 was held: a deploy ends it first",)
+
+
+def _lost() -> None:
+    raise PlatformError("connection refused")
 
 
 def killed_rollback(call: int) -> Rehearsal | None:

@@ -482,15 +482,28 @@ def fences_of(moves: Iterable[Move]) -> frozenset[str]:
     return frozenset(move.fence for move in moves)
 
 
-def put_back(plan: Plan, find: Callable[[str], Run | None]) -> Plan:
-    """The plan with a previous content of its slot that is worth putting back. ``find``: a run by its id.
+def put_back(plan: Plan, find: Callable[[str], Run | None], runs: Iterable[Run]) -> Plan:
+    """The plan with a previous content of its slot that is worth putting back. ``find``: a run by its id; ``runs``: the
+    newest first.
 
-    What a failed run left in the slot is not: then it is what that run itself would have put back.
+    What a failed run left in the slot is not: then it is what that run itself would have put back. One that was killed
+    while it staged may have left nothing at all.
     """
-    previous = plan.previous
+    previous = plan.previous or _cut_short(runs, plan.target)
     while previous is not None and (left := find(previous.revision)) is not None and left_bad(left):
         previous = left.plan.previous if left.plan is not None else None
     return replace(plan, previous=previous)
+
+
+def _cut_short(runs: Iterable[Run], slot: Slot) -> SlotSpec | None:
+    """What the slot held when the run began that emptied it and came no further; None: it is empty on purpose."""
+    for run in runs:
+        plan = run.plan
+        if run.to is slot or (plan is not None and plan.active is slot and run.retired):
+            return None
+        if plan is not None and plan.target is slot and run.staging:
+            return plan.previous if left_bad(run) and not run.restored else None
+    return None
 
 
 def left_bad(run: Run) -> bool:

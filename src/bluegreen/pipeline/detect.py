@@ -29,7 +29,7 @@ def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Optio
     started = tools.clock.now()
     snapshot = tools.snapshot()
     plan = make_plan(snapshot, stack=tools.stack, images=images, options=options, release=run)
-    plan = put_back(plan, tools.run)
+    plan = put_back(plan, tools.run, tools.runs())
     tools.emit(Planned(plan=plan, dry_run=dry_run))
     if not plan.nothing_to_do:
         announce(tools, plan)

@@ -60,8 +60,9 @@ def dry_run_done(tools: Tools, plan: Plan) -> ExitCode:
     """End a dry run."""
     unfinished = next(tools.runs(), None)
     details = []
-    if unfinished is not None and unfinished.outcome is None:
-        details.append(f"{unfinished.id} never ended: a deploy ends it first")
+    if unfinished is not None and unfinished.open:
+        how = "never ended" if unfinished.outcome is None else "was held"
+        details.append(f"{unfinished.id} {how}: a deploy ends it first")
     return unchanged(tools, plan.release, headline="dry run: nothing was changed", details=tuple(details))
 
 
