@@ -200,7 +200,7 @@ def _lost() -> None:
     raise PlatformError("connection refused")
 
 
-def killed_rollback(call: int) -> Rehearsal | None:
+def killed_rollback(call: int, *, to: Slot | None = None) -> Rehearsal | None:
     """A release that was killed in its window, and its rollback at the ``call``-th call; None: that ended before."""
     rehearsal, seen = Rehearsal(), list[str]()
 
@@ -219,7 +219,7 @@ def killed_rollback(call: int) -> Rehearsal | None:
     rehearsal.die()
     rehearsal.platform.on_call = count
     try:
-        rehearsal.rollback()
+        rehearsal.rollback(to=to)
     except Killed:
         rehearsal.platform.on_call = lambda _name: None
         rehearsal.die()
@@ -230,17 +230,18 @@ def killed_rollback(call: int) -> Rehearsal | None:
 ROLLBACK_CALLS = 10
 
 
+@pytest.mark.parametrize("to", [None, GREEN])
 @pytest.mark.parametrize("verb", [Rehearsal.deploy, Rehearsal.rollback])
 @pytest.mark.parametrize("call", range(1, ROLLBACK_CALLS + 1))
 def test_after_a_killed_rollback_of_a_killed_release_the_next_command_ends_both(
-    call: int, verb: Callable[[Rehearsal], ExitCode]
+    call: int, verb: Callable[[Rehearsal], ExitCode], to: Slot | None
 ) -> None:
-    rehearsal = killed_rollback(call)
+    rehearsal = killed_rollback(call, to=to)
     assert rehearsal is not None
     assert verb(rehearsal) is ExitCode.OK
     assert serves(rehearsal)
     assert not [run.id for run in rehearsal.tools().runs() if run.open]
-    if verb is Rehearsal.rollback:
+    if verb is Rehearsal.rollback and to is None:
         assert rehearsal.routes == (BLUE, BLUE)
 
 

@@ -60,7 +60,7 @@ def _end_rollback(tools: Tools, run: Run, *, grip: Grip) -> ExitCode:
     assert slot is not None  # noqa: S101 - a rollback's first entry names it
     tools.emit(Note(text=f"{run.id}, a rollback to {slot}, never ended: it is ended now"))
     end = _bring_back(tools, run, slot, why="the rollback was stopped in the middle", grip=grip)
-    end_open(tools, tools.run(run.of), slot=slot, by=run.id)
+    end_open(tools, run, slot=slot, by=run.id)
     return end
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import JournalError
@@ -12,17 +13,24 @@ if TYPE_CHECKING:
     from bluegreen.pipeline.tools import Tools
 
 
-def end_open(tools: Tools, run: Run | None, *, slot: Slot, by: str) -> None:
-    """Record that the run is over since ``by`` brought users to the slot, and so on with what it was taking back.
+def end_open(tools: Tools, newest: Run, *, slot: Slot, by: str) -> None:
+    """Record that the runs are over that had not ended when ``by`` brought users to the slot: the newest, and those
+    beneath it.
 
     One that still lives records its own end as well. A journal that fails stops nobody: users are safe.
     """
-    while run is not None and run.outcome is None:
+    for run in _open(tools, newest, by=by):
         tools.record_if_possible(run.id, _end_of(run, slot, by=by))
-        try:
-            run = tools.run(run.of) if run.of else None
-        except JournalError:
-            return
+
+
+def _open(tools: Tools, newest: Run, *, by: str) -> tuple[Run, ...]:
+    """No release begins above a run that is open; a rollback does."""
+    if newest.kind is RunKind.RELEASE:
+        return (newest,)
+    try:
+        return tuple(takewhile(lambda run: run.outcome is None, (run for run in tools.runs() if run.id != by)))
+    except JournalError:
+        return (newest,)
 
 
 def _end_of(run: Run, slot: Slot, *, by: str) -> Ended:
