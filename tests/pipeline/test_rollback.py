@@ -328,6 +328,8 @@ def test_two_lines_of_kubectl_in_the_window_are_noticed_recorded_and_not_repaire
     ended = rehearsal.last_run().ended
     assert ended is not None
     assert "by kubectl" in ended.why
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    assert summary(rehearsal).way_back == "users are where they were; green holds nothing to go back to"
 
 
 def test_one_line_of_kubectl_in_the_window_is_held_for_a_person() -> None:

@@ -286,7 +286,8 @@ def _end_yielded(tools: Tools, plan: Plan, error: BluegreenError, *, started: In
     outcome = Outcome.ROLLED_BACK if slots == {plan.active} else moved
     where = " and ".join(sorted(str(slot or "no slot") for slot in slots)) or "a slot that cannot be seen now"
     tools.emit(Failing(why=str(error), users=f"users are on {where}"))
-    return summarise(tools, plan, Ended(outcome=outcome, why=str(error)), started=started, error=error, warm=True)
+    ended = Ended(outcome=outcome, why=str(error))
+    return summarise(tools, plan, ended, started=started, error=error, warm=False)  # the slot holds what was staged
 
 
 def _slots_of_users(tools: Tools) -> set[Slot | None]:
