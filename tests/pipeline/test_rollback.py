@@ -426,5 +426,6 @@ def test_a_journal_that_cannot_be_read_is_told_with_the_way_that_needs_none() ->
     rehearsal.deploy("v2")
     with pytest.raises(JournalError, match="another version") as error:
         rollback(replace(rehearsal.tools(), journal=Unreadable()))
-    assert error.value.mend == "name the slot, which needs no journal: bluegreen rollback --to SLOT"
+    way = "name the slot, which needs no journal: bluegreen rollback --to SLOT; or upgrade this program"
+    assert error.value.mend == way
     assert rehearsal.routes == (GREEN, GREEN)

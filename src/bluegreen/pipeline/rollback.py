@@ -125,8 +125,8 @@ def _without_way_back(found: NoWayBack, to: Slot | None) -> _Way:
 def _without_journal(tools: Tools, error: JournalError, to: Slot | None) -> _Way:
     """A journal that cannot be read keeps nobody from a slot that is named."""
     if to is None:
-        mend = "name the slot, which needs no journal: bluegreen rollback --to SLOT"
-        raise JournalError(str(error), mend=mend) from error
+        named = "name the slot, which needs no journal: bluegreen rollback --to SLOT"
+        raise JournalError(str(error), mend=f"{named}; or {error.mend}" if error.mend else named) from error
     tools.emit(Warned(text=f"what this takes back is not known: {error}", mend=error.mend))
     return _Way(slot=to)
 
