@@ -6,13 +6,19 @@ tried as the next command.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.errors import ExitCode, PlatformError
+from bluegreen.domain.events import Summary
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
-from bluegreen.domain.stack import Slot
-from bluegreen.testing import Behaviour, Rehearsal
+from bluegreen.domain.stack import Slot, after
+from bluegreen.testing import Behaviour, Fault, Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 SHORT = Options(validation_time=4.0, scale_down_old=True)
@@ -136,3 +142,108 @@ def test_a_witness_that_was_found_before_the_kill_stands_with_the_judgement() ->
     assert run.outcome is Outcome.RELEASED
     assert run.confirmed is not None
     assert run.confirmed.how == "green answers at the address that users call"
+
+
+def test_a_write_that_moves_nobody_does_not_hold_a_release_that_is_taken_up() -> None:
+    rehearsal = Rehearsal()
+
+    def kill(name: str) -> None:
+        if name == "end":
+            raise Killed
+
+    rehearsal.platform.on_call = kill
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2", options=SHORT)
+    rehearsal.platform.on_call = lambda _name: None
+    rehearsal.die()
+    rehearsal.platform.faults.append(
+        Fault(call="route", action=lambda: rehearsal.platform.patch_by_hand("pair-back", GREEN))
+    )
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
+def test_a_slot_that_was_emptied_by_a_killed_run_gets_its_images_back_when_the_next_one_fails() -> None:
+    """A platform ends what runs in the slot before it makes the new pods, and draining takes its time."""
+    rehearsal = Rehearsal()
+
+    def end_one_and_die() -> None:
+        grip = rehearsal.lock_state.holder
+        assert grip is not None
+        until = after(rehearsal.clock.now(), 10.0)
+        rehearsal.platform.session().end(GREEN, order=["pair-front"], grip=grip, until=until)
+        raise Killed
+
+    rehearsal.platform.faults.append(Fault(call="stage", action=end_one_and_die))
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    assert rehearsal.tags(GREEN) == ("v1", "")
+    rehearsal.platform.behaviours["v3"] = Behaviour(never_ready=True)
+    for _ in range(2):
+        assert rehearsal.deploy("v3", options=Options(health_retries=1)) is ExitCode.TIMED_OUT
+        assert rehearsal.tags(GREEN) == ("v1", "v1")
+
+
+def test_a_dry_run_says_what_a_deploy_would_end_first() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="routes", nth=3, action=_lost))
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    rehearsal.platform.faults.clear()
+    rehearsal.deploy("v3", dry_run=True)
+    last = rehearsal.events[-1]
+    assert isinstance(last, Summary)
+    assert last.details == ("r-1 was held: a deploy ends it first",)
+
+
+def _lost() -> None:
+    raise PlatformError("connection refused")
+
+
+def killed_rollback(call: int, *, to: Slot | None = None) -> Rehearsal | None:
+    """A release that was killed in its window, and its rollback at the ``call``-th call; None: that ended before."""
+    rehearsal, seen = Rehearsal(), list[str]()
+
+    def in_the_window(name: str) -> None:
+        if name == "read" and rehearsal.last_run().confirmed is not None:
+            raise Killed
+
+    def count(name: str) -> None:
+        seen.append(name)
+        if len(seen) == call:
+            raise Killed
+
+    rehearsal.platform.on_call = in_the_window
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    rehearsal.platform.on_call = count
+    try:
+        rehearsal.rollback(to=to)
+    except Killed:
+        rehearsal.platform.on_call = lambda _name: None
+        rehearsal.die()
+        return rehearsal
+    return None
+
+
+ROLLBACK_CALLS = 10
+
+
+@pytest.mark.parametrize("to", [None, GREEN])
+@pytest.mark.parametrize("verb", [Rehearsal.deploy, Rehearsal.rollback])
+@pytest.mark.parametrize("call", range(1, ROLLBACK_CALLS + 1))
+def test_after_a_killed_rollback_of_a_killed_release_the_next_command_ends_both(
+    call: int, verb: Callable[[Rehearsal], ExitCode], to: Slot | None
+) -> None:
+    rehearsal = killed_rollback(call, to=to)
+    assert rehearsal is not None
+    assert verb(rehearsal) is ExitCode.OK
+    assert serves(rehearsal)
+    assert not [run.id for run in rehearsal.tools().runs() if run.open]
+    if verb is Rehearsal.rollback and to is None:
+        assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_the_rollback_has_no_more_calls_at_which_it_could_be_killed() -> None:
+    assert killed_rollback(ROLLBACK_CALLS + 1) is None

@@ -62,8 +62,8 @@ def test_a_long_interval_is_told_before_the_release() -> None:
     rehearsal.deploy("v2", options=WINDOW)
     notes = [event.text for event in rehearsal.events if isinstance(event, Note)]
     assert (
-        "Prometheus scrapes each 30 s: the switch waits for the first scrape of the new pods, the end of the window for "
-        "the last" in notes
+        "Prometheus scrapes each 30 s: the switch waits for the first scrape of the new pods, the end of the window "
+        "for the last" in notes
     )
 
 

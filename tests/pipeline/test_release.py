@@ -334,6 +334,38 @@ def test_scale_down_old_ends_the_old_slot_last_and_says_what_that_costs() -> Non
     assert summary(rehearsal).way_back == way
 
 
+def test_an_old_slot_that_was_ended_by_half_is_not_called_warm() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="end", nth=2, action=_unreachable))
+    assert rehearsal.deploy("v2", options=Options(scale_down_old=True)) is ExitCode.OK
+    way = "bluegreen rollback --cold   (to blue, which has no ready pod of front: a cold start)"
+    assert summary(rehearsal).way_back == way
+    assert rehearsal.rollback(cold=True) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_a_write_that_moves_nobody_does_not_keep_the_old_slot_from_being_ended() -> None:
+    """As of a controller that annotates the Service just then."""
+    rehearsal = Rehearsal()
+    first_of_the_end = 2 + 2 + 1  # the stamp and the switch write two each
+    touch = Fault(
+        call="route", nth=first_of_the_end, action=lambda: rehearsal.platform.patch_by_hand("pair-back", GREEN)
+    )
+    rehearsal.platform.faults.append(touch)
+    assert rehearsal.deploy("v2", options=Options(scale_down_old=True)) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("", "")
+
+
+def test_a_move_by_hand_while_the_floor_is_waited_for_is_not_repaired() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(validation_time=0.0))
+    moved = rehearsal.clock.now() + 1.0
+    rehearsal.clock.at(moved, lambda: rehearsal.platform.patch_by_hand("pair-front", BLUE))
+    assert rehearsal.deploy("v3") is ExitCode.HELD
+    assert rehearsal.routes == (GREEN, BLUE)
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
 def test_a_second_deploy_is_told_who_holds_the_lock() -> None:
     rehearsal = Rehearsal()
     other = Purpose(kind=RunKind.RELEASE, run="r-other", who="carol")
@@ -369,6 +401,29 @@ def test_interrupted_in_any_phase_users_are_where_they_were(moment: float, signa
     assert rehearsal.routes == (BLUE, BLUE)
     assert rehearsal.tags(GREEN) == ("v1", "v1")
     assert rehearsal.lock_state.holder is None
+
+
+def test_interrupted_before_it_has_staged_anything_the_idle_slot_is_left_as_it_is() -> None:
+    """It was left by users a second ago, and serves on for those whom a late node still sends there."""
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(validation_time=0.0))
+    rehearsal.clock.at(rehearsal.clock.now() + 1.0, rehearsal.clock.interrupt)
+    assert rehearsal.deploy("v3") is ExitCode.INTERRUPTED
+    assert rehearsal.platform.calls.count("stage") == 1
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert "blue is warm with what it held before" in summary(rehearsal).way_back
+    assert rehearsal.rollback() is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
+def test_what_was_kept_of_a_failed_release_is_not_called_warm_when_the_next_one_is_stopped_at_once() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    rehearsal.deploy("v2", options=Options(keep_failed=True, health_retries=1))
+    rehearsal.platform.faults.append(Fault(call="route", action=rehearsal.clock.interrupt))
+    assert rehearsal.deploy("v3") is ExitCode.INTERRUPTED
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    assert "green holds nothing to go back to" in summary(rehearsal).way_back
 
 
 def test_a_second_interrupt_ends_the_cleaning_up_and_says_what_is_left() -> None:

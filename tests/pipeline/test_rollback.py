@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from bluegreen.domain.errors import ExitCode, Held, LostLock, PlatformError
-from bluegreen.domain.events import Note, Planned, Summary
+from bluegreen.domain.errors import ExitCode, Held, JournalError, LostLock, PlatformError
+from bluegreen.domain.events import Note, Planned, Summary, Warned
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import replace
+from bluegreen.pipeline.rollback import rollback
 from bluegreen.ports import Grip, Purpose
 from bluegreen.testing import Behaviour, Fault, Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bluegreen.domain.release import Entry
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 BOBS = Purpose(kind=RunKind.ROLLBACK, run="b-bob", who="bob")
@@ -48,6 +57,48 @@ def test_a_second_rollback_has_nothing_to_do_and_says_how_to_go_forward() -> Non
     assert rehearsal.routes == (GREEN, GREEN)
 
 
+def test_a_move_to_the_version_that_serves_takes_nothing_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    assert rehearsal.rollback(to=GREEN) is ExitCode.OK
+    assert summary(rehearsal).details == ()
+
+
+@pytest.mark.parametrize(
+    ("to", "outcome", "details"),
+    [
+        (GREEN, Outcome.YIELDED, ()),
+        (
+            BLUE,
+            Outcome.ROLLED_BACK,
+            (
+                "taken back: r-1",
+                "pair-back: from team/back:v2 to team/back:v1",
+                "pair-front: from team/front:v2 to team/front:v1",
+            ),
+        ),
+    ],
+)
+def test_a_release_that_was_killed_in_its_window_ends_as_its_users_were_left(
+    to: Slot, outcome: Outcome, details: tuple[str, ...]
+) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.clock.at(10.0, _be_killed)
+    with pytest.raises(KeyboardInterrupt):
+        rehearsal.deploy("v2")
+    rehearsal.die()
+    assert rehearsal.rollback(to=to) is ExitCode.OK
+    assert summary(rehearsal).details == details
+    first = rehearsal.tools().run("r-1")
+    assert first is not None
+    assert first.outcome is outcome
+    assert first.serving_after is (BLUE if to is BLUE else None)
+
+
+def _be_killed() -> None:
+    raise KeyboardInterrupt
+
+
 def test_after_an_automatic_rollback_it_does_not_go_to_what_just_failed() -> None:
     rehearsal = Rehearsal()
     rehearsal.platform.behaviours["v2"] = Behaviour(errors=1.0)
@@ -73,6 +124,7 @@ def test_a_second_rollback_that_takes_over_and_goes_elsewhere_is_told() -> None:
     with pytest.raises(LostLock):
         rehearsal.rollback()
     assert rehearsal.routes == (GREEN, GREEN)
+    assert [run.outcome for run in rehearsal.tools().runs()][:2] == [Outcome.ROLLED_BACK, Outcome.YIELDED]
 
 
 def _all_well(code: ExitCode) -> None:
@@ -179,6 +231,37 @@ def test_what_a_cold_rollback_started_is_good_to_be_put_back() -> None:
     assert rehearsal.tags(BLUE) == ("v1", "v1")
 
 
+def test_a_cold_rollback_never_starts_what_a_failed_release_left_in_an_empty_slot() -> None:
+    """The old slot was ended, so there was nothing to put back after v3 had failed in it."""
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    rehearsal.platform.behaviours["v3"] = rehearsal.platform.behaviours["v4"] = Behaviour(never_ready=True)
+    for bad in ("v3", "v4"):
+        assert rehearsal.deploy(bad, options=Options(health_retries=1)) is ExitCode.TIMED_OUT
+    rehearsal.platform.behaviours.clear()
+    assert rehearsal.rollback(cold=True) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+    assert "pair-back: from team/back:v2 to team/back:v1" in summary(rehearsal).details
+
+
+def test_a_cold_rollback_that_names_the_slot_does_not_start_what_was_just_rolled_back() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    rehearsal.platform.behaviours["v3"] = Behaviour(errors=0.9)
+    assert rehearsal.deploy("v3") is ExitCode.ROLLED_BACK
+    assert rehearsal.rollback(to=BLUE, cold=True) is ExitCode.OK
+    assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_a_slot_that_has_never_served_anything_good_is_not_started_cold() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    rehearsal.deploy("v2", options=Options(health_retries=1, keep_failed=True))
+    with pytest.raises(Held, match="green holds what r-1 left there"):
+        rehearsal.rollback(to=GREEN, cold=True)
+    assert rehearsal.routes == (BLUE, BLUE)
+
+
 def test_what_an_overtaken_release_left_is_never_put_back() -> None:
     rehearsal = Rehearsal()
     grips: list[Grip] = []
@@ -227,6 +310,8 @@ def test_a_running_release_that_staged_leaves_no_half_staged_slot_after_a_rollba
     rehearsal.clock.at(0.5, lambda: codes.append(rehearsal.rollback()))
     rehearsal.deploy("v2")
     assert rehearsal.tags(GREEN) == ("v1", "v1")
+    told = next(event for event in rehearsal.events if isinstance(event, Summary))
+    assert told.details == ("taken back: r-1",)  # nobody was on v2
 
 
 def test_two_lines_of_kubectl_in_the_window_are_noticed_recorded_and_not_repaired() -> None:
@@ -243,6 +328,8 @@ def test_two_lines_of_kubectl_in_the_window_are_noticed_recorded_and_not_repaire
     ended = rehearsal.last_run().ended
     assert ended is not None
     assert "by kubectl" in ended.why
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
+    assert summary(rehearsal).way_back == "users are where they were; green holds nothing to go back to"
 
 
 def test_one_line_of_kubectl_in_the_window_is_held_for_a_person() -> None:
@@ -352,3 +439,38 @@ def test_a_full_disk_does_not_keep_users_on_a_bad_version() -> None:
     rehearsal.journal.full_after = 0
     assert rehearsal.rollback() is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
+
+
+class Unreadable:
+    """A journal that another version has written, or whose disk has failed."""
+
+    def record(self, *entries: Entry) -> None:
+        raise JournalError("the journal cannot be used")
+
+    def entries(self, run: str) -> Sequence[Entry]:
+        raise JournalError("an entry is of another version", mend="upgrade this program")
+
+    def runs(self, *, newest: int) -> Iterable[str]:
+        return ["r-1"]
+
+
+@pytest.mark.parametrize("cold", [False, True])
+def test_a_journal_that_cannot_be_read_does_not_keep_users_from_a_slot_that_is_named(*, cold: bool) -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=cold))
+    tools = replace(rehearsal.tools(), journal=Unreadable())
+    assert rollback(tools, to=BLUE, cold=cold) is ExitCode.OK
+    assert rehearsal.routes == (BLUE, BLUE)
+    warned = [event for event in rehearsal.events if isinstance(event, Warned)]
+    assert warned[0].text == "what this takes back is not known: an entry is of another version"
+    assert warned[0].mend == "upgrade this program"
+
+
+def test_a_journal_that_cannot_be_read_is_told_with_the_way_that_needs_none() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    with pytest.raises(JournalError, match="another version") as error:
+        rollback(replace(rehearsal.tools(), journal=Unreadable()))
+    way = "name the slot, which needs no journal: bluegreen rollback --to SLOT; or upgrade this program"
+    assert error.value.mend == way
+    assert rehearsal.routes == (GREEN, GREEN)

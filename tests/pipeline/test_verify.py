@@ -161,6 +161,14 @@ def test_a_pod_that_was_started_again_is_a_gap() -> None:
     assert "it was started again" in found.figures
 
 
+def test_counters_that_say_less_than_in_the_window_prove_nothing() -> None:
+    rehearsal = released(behaviour=Behaviour(counters_last=9.0))
+    assert verify(rehearsal.tools()) is ExitCode.NOT_KNOWN
+    found = items(rehearsal)[1]
+    assert found.state is State.UNKNOWABLE
+    assert "pair-front: its counters have begun again since the window" in found.figures
+
+
 def test_a_slot_that_was_ended_as_asked_is_no_fault() -> None:
     rehearsal = released(options=Options(validation_time=10.0, scale_down_old=True))
     assert verify(rehearsal.tools()) is ExitCode.OK
@@ -234,9 +242,12 @@ def test_a_killed_release_is_verified_from_its_first_mark() -> None:
     first = rehearsal.last_run().mark
     assert first is not None
 
+    rehearsal.clock.wait(until=after(rehearsal.clock.now(), 40.0))
     rehearsal.deploy("v2", options=SHORT)
     run = next(run for run in rehearsal.tools().runs() if run.mark is not None and run.mark == first)
     assert verify(rehearsal.tools(), release=run.id) is ExitCode.OK
     verified = next(entry.body for entry in rehearsal.journal.entries(run.id) if isinstance(entry.body, Verified))
     assert verified.tallied.since == first.read_at
+    assert run.tallied is not None
+    assert run.tallied.since == first.read_at  # its transition was then, not when it was taken up
     assert verified.judgement.outcome is Outcome.PASS

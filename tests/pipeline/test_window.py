@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bluegreen.domain.checklist import State, checklist
 from bluegreen.domain.errors import ExitCode, PlatformError
 from bluegreen.domain.events import Proved, Summary, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
-from bluegreen.domain.stack import HttpCheck, Probe, Probes, Slot
+from bluegreen.domain.stack import HttpCheck, Instant, Probe, Probes, Slot
 from bluegreen.domain.values import replace
+from bluegreen.metrics.merged import WithArrivals
+from bluegreen.pipeline.release import release
 from bluegreen.testing import Behaviour, Fault, Rehearsal, example_stack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bluegreen.domain.finding import Judgement
+    from bluegreen.domain.reading import Arrivals
+    from bluegreen.testing import FakePlatform
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 CHECK = HttpCheck(name="works", service="pair-front", path="/")
@@ -81,6 +88,20 @@ def test_counters_that_began_again_are_said() -> None:
     assert share.of is not None
     assert share.of > 2000
     assert "pair-front-green-0@r-1: its counters began again from nothing" in found.notes[1]
+
+
+def test_counters_that_began_again_hide_nothing_from_the_checklist() -> None:
+    """As many answers as were judged, and no 502/503 is not said of those that nobody has counted."""
+    rehearsal = run(Behaviour(counters_last=7.0))
+    found = rehearsal.last_run()
+    assert found.tallied is not None
+    assert found.judgement is not None
+    new = next(each for each in found.tallied.answered if each.slot is GREEN)
+    assert new.requests == found.judgement.findings[0].of
+    assert "its counters began again from nothing" in found.tallied.gaps[0]
+    transition = checklist(found)[3]
+    assert transition.state is State.UNKNOWABLE
+    assert "0 of 2,400" in transition.figures
 
 
 def test_silence_does_not_wait_for_the_end() -> None:
@@ -247,3 +268,51 @@ def test_only_requests_that_change_nothing_are_made() -> None:
     rehearsal.deploy("v2", options=OURS)
     found = [finding for finding in judged(rehearsal).findings if finding.rule == "synthetic traffic"]
     assert found[0].of == 15
+
+
+class BusyPlane:
+    """The data plane's counters, of which one question goes unanswered."""
+
+    def __init__(self, platform: FakePlatform, *, unanswered: int) -> None:
+        self._platform, self._unanswered, self._asked = platform, unanswered, 0
+
+    def __call__(self, until: Instant) -> Sequence[Arrivals]:
+        self._asked += 1
+        if self._asked == self._unanswered:
+            raise PlatformError("Envoy does not answer")
+        return self._platform.read(self._platform.snapshot(until=until), until=until).arrivals
+
+
+def deploy_with_busy_plane(rehearsal: Rehearsal, *, unanswered: int) -> ExitCode:
+    tools = rehearsal.tools()
+    plane = BusyPlane(rehearsal.platform.session(), unanswered=unanswered)
+    tools.platform.plane_counts = False  # type: ignore[attr-defined]
+    images = {name: rehearsal.image(name, "v2") for name in rehearsal.stack.names}
+    return release(replace(tools, metrics=WithArrivals(tools.metrics, plane)), images=images, options=Options())
+
+
+LONG_AGO, BEFORE, ROUTED = 50.0, 3, 4
+"""For so long the old slot has had users; the readings right before the switch, and when it had arrived."""
+
+
+def test_a_data_plane_that_is_silent_right_after_the_switch_sends_nobody_back() -> None:
+    """What it had counted before is not what fell back: its counters are as old as its process."""
+    rehearsal = Rehearsal()
+    rehearsal.clock.wait(until=Instant(LONG_AGO))
+    assert deploy_with_busy_plane(rehearsal, unanswered=ROUTED) is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+    assert judged(rehearsal).reasons == (
+        "metrics: the data plane could not be asked right after the switch: what blue still got is not known",
+    )
+
+
+def test_requests_that_the_data_plane_counted_long_before_are_no_witness() -> None:
+    rehearsal = Rehearsal(rate=0.0)
+    rehearsal.deploy("v3")
+    rehearsal.platform.users("pair-front", requests=1000)
+    rehearsal.rollback()
+    rehearsal.platform.entry_answers = False
+    assert deploy_with_busy_plane(rehearsal, unanswered=BEFORE) is ExitCode.OK
+    confirmed = rehearsal.last_run().confirmed
+    assert confirmed is not None
+    assert confirmed.how == ""

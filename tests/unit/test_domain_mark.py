@@ -205,6 +205,9 @@ def judged(
         ({"ok": 100_000, "after": 3600.0}, Outcome.INCONCLUSIVE),
         ({"ok": 50_000, "bad": 50_000, "after": 3600.0, "window": 459}, Outcome.INCONCLUSIVE),
         ({"ok": 459, "after": 314.0}, Outcome.PASS),
+        # counted an hour later, on a machine whose clock is more than that behind
+        ({"ok": 100_000, "after": -400.0}, Outcome.INCONCLUSIVE),
+        ({"ok": 100_000, "after": -400.0, "window": 459}, Outcome.PASS),
         # a window that was itself longer than the five minutes: its requests are not all of theirs
         ({"ok": 100_000, "after": 3600.0, "window": 2000, "long": 600.0}, Outcome.INCONCLUSIVE),
         # our own good requests prove nothing of users'

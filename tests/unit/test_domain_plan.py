@@ -10,7 +10,7 @@ from tests.unit.domain_kit import BLUE, GREEN, PAIR, image, pair, plan, service,
 
 from bluegreen.domain.errors import BluegreenError, Held, NotStarted, UsageError
 from bluegreen.domain.plan import Options, Plan, SlotSpec, WorkloadSpec, make_plan
-from bluegreen.domain.release import Began, Body, Ended, Entry, Outcome, Run, Staging, fold, put_back
+from bluegreen.domain.release import Began, Body, Ended, Entry, Outcome, Restored, Run, Staging, fold, put_back
 from bluegreen.domain.snapshot import Snapshot, Template, Workload
 from bluegreen.domain.stack import Stack
 
@@ -223,22 +223,44 @@ BAD = [
 @pytest.mark.parametrize("outcome", BAD)
 def test_what_a_bad_run_left_is_replaced_by_what_it_would_have_put_back(outcome: Outcome | None) -> None:
     now = replace(plan("r-10"), previous=LEFT_2)
-    assert put_back(now, among([run("r-9", outcome, previous=GOOD)])).previous == GOOD
+    assert put_back(now, among([run("r-9", outcome, previous=GOOD)]), ()).previous == GOOD
     chain = [run("r-9", outcome, previous=LEFT_1), run("r-8", outcome, previous=GOOD)]
-    assert put_back(now, among(chain)).previous == GOOD
-    assert put_back(now, among([run("r-9", outcome, previous=None)])).previous is None
+    assert put_back(now, among(chain), ()).previous == GOOD
+    assert put_back(now, among([run("r-9", outcome, previous=None)]), ()).previous is None
 
 
 @pytest.mark.parametrize("outcome", sorted(set(Outcome) - set(BAD)))
 def test_what_a_good_run_left_is_put_back(outcome: Outcome) -> None:
     now = replace(plan("r-10"), previous=LEFT_2)
-    assert put_back(now, among([run("r-9", outcome, previous=GOOD)])).previous == LEFT_2
+    assert put_back(now, among([run("r-9", outcome, previous=GOOD)]), ()).previous == LEFT_2
 
 
 def test_content_of_a_run_that_is_forgotten_is_put_back_and_nothing_stays_nothing() -> None:
     now = replace(plan("r-10"), previous=LEFT_2)
-    assert put_back(now, among([])) == now
-    assert put_back(replace(now, previous=None), among([run("r-9", Outcome.FAILED, previous=GOOD)])).previous is None
+    assert put_back(now, among([]), ()) == now
+    assert (
+        put_back(replace(now, previous=None), among([run("r-9", Outcome.FAILED, previous=GOOD)]), ()).previous is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("bodies", "previous"),
+    [
+        ((), GOOD),
+        ((Restored(slot=GREEN),), None),  # it was put in order, and emptied since
+        ((Ended(outcome=Outcome.ABANDONED),), GOOD),
+        ((Ended(outcome=Outcome.RELEASED),), None),
+    ],
+)
+def test_an_empty_slot_gets_what_the_run_found_that_was_stopped_while_it_staged(
+    bodies: tuple[Body, ...], previous: SlotSpec | None
+) -> None:
+    now = replace(plan("r-10"), previous=None)
+    left = fold([*run("r-9", None, previous=GOOD).entries, *(Entry(run="r-9", at=0.0, body=each) for each in bodies)])
+    assert left is not None
+    assert put_back(now, among([left]), [left]).previous == previous
+    retired = replace(left, plan=replace(plan("r-9"), active=GREEN, target=BLUE), retired=True)
+    assert put_back(now, among([retired]), [retired, left]).previous is None
 
 
 def test_a_stack_of_which_nothing_runs_is_to_be_started_first() -> None:

@@ -170,7 +170,8 @@ def sent(requests: int, slot: Slot = GREEN, service: str = "web") -> Arrivals:
         ((), (), None),
         ((sent(5),), (), None),
         ((), (sent(5, BLUE),), None),
-        ((), (sent(5),), 5),
+        ((), (sent(5),), None),  # of which time they are, nobody knows
+        ((sent(5),), (sent(9), sent(7, service="api")), 4),
         ((sent(5),), (sent(5),), 0),
         ((sent(5),), (sent(9), sent(3, BLUE)), 4),
         ((sent(5),), (sent(2),), 2),  # the data plane was started again

@@ -210,6 +210,8 @@ NEVER = NoWayBack("no release has switched this stack yet", settled=True)
         ([replace(FAILED, id="r-3"), FAILED, RELEASED], GREEN, BLUE, "r-1"),
         ([run("r-2", Outcome.ABANDONED, active=GREEN, staged=False), RELEASED], GREEN, BLUE, "r-1"),
         ([run("r-2", Outcome.TIMED_OUT, active=GREEN, restored=True), RELEASED], GREEN, BLUE, "r-1"),
+        ([run("r-2", Outcome.YIELDED, active=GREEN, staged=False), RELEASED], GREEN, BLUE, "r-1"),
+        ([run("r-2", Outcome.HELD, active=GREEN), RELEASED], BLUE, GREEN, "r-2"),  # moved there by hand, unproven
         ([run("r-2", Outcome.INTERRUPTED, active=GREEN, restored=True), RELEASED], GREEN, BLUE, "r-1"),
         ([run("r-2", Outcome.RELEASED, active=GREEN), RELEASED], BLUE, GREEN, "r-2"),
         ([NO_PLAN, RELEASED], GREEN, BLUE, "r-1"),
@@ -254,22 +256,32 @@ def test_the_way_back(runs: list[Run], serving: Slot | None, slot: Slot, of: str
         (
             [LEFT, RELEASED],
             GREEN,
-            NoWayBack("blue holds what r-2 left there when it failed before the switch", settled=False),
+            NoWayBack("blue holds what r-2 left there: failed before the switch", settled=False),
         ),
         (
             [run("r-2", Outcome.TIMED_OUT, active=GREEN), RELEASED],
             GREEN,
-            NoWayBack("blue holds what r-2 left there when it timed out before the switch", settled=False),
+            NoWayBack("blue holds what r-2 left there: timed out before the switch", settled=False),
         ),
         (
             [run("r-2", Outcome.INTERRUPTED, active=GREEN), RELEASED],
             GREEN,
-            NoWayBack("blue holds what r-2 left there when it interrupted before the switch", settled=False),
+            NoWayBack("blue holds what r-2 left there: interrupted before the switch", settled=False),
         ),
         (
             [run("r-2", Outcome.ABANDONED, active=GREEN), RELEASED],
             GREEN,
-            NoWayBack("blue holds what r-2 left there when it abandoned before the switch", settled=False),
+            NoWayBack("blue holds what r-2 left there: abandoned before the switch", settled=False),
+        ),
+        (  # it never moved anybody: users are where r-1 brought them
+            [run("r-2", Outcome.YIELDED, active=GREEN), RELEASED],
+            GREEN,
+            NoWayBack("blue holds what r-2 left there: yielded to another run", settled=False),
+        ),
+        (
+            [run("r-2", Outcome.HELD, active=GREEN), RELEASED],
+            GREEN,
+            NoWayBack("blue holds what r-2 left there: held", settled=False),
         ),
     ],
 )

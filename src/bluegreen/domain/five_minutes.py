@@ -40,6 +40,7 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
     ours = window.synthetic if window is not None else 0
     findings: list[Finding] = [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=gap) for gap in tallied.gaps]
     mine = [each for each in tallied.answered if each.slot is slot]
+    findings += _begun_again(mine, tallied, window)
     shares = sum(2 if each.timing else 1 for each in mine)
     test = _Test(seconds=tallied.until - mark.at, ours=ours, fail_at=SIGNIFICANCE / max(1, shares))
     for each in mine:
@@ -48,9 +49,20 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
     return Judgement(outcome=_worst(findings), findings=tuple(findings))
 
 
+def _begun_again(mine: Sequence[Answered], tallied: Tallied, window: Tallied | None) -> Iterator[Finding]:
+    """Counters that say less than in the window, counted from the same mark: what they had said is lost to them."""
+    if window is None or window.since != tallied.since:
+        return
+    for each in mine:
+        seen = next((one for one in window.answered if (one.service, one.slot) == (each.service, each.slot)), None)
+        if seen is not None and (each.requests < seen.requests or errors_of(each) < errors_of(seen)):
+            figures = f"{each.service}: its counters have begun again since the window, so a part is not counted"
+            yield Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=figures)
+
+
 def _is_late(tallied: Tallied, mark: Mark) -> bool:
-    """Whether it covers more than the five minutes."""
-    return tallied.until - mark.at > FIVE_MINUTES + LATE
+    """Whether it covers more than the five minutes, or may: another machine's clock can be behind."""
+    return not 0 <= tallied.until - mark.at <= FIVE_MINUTES + LATE
 
 
 def _uncounted(findings: Sequence[Finding]) -> list[Finding]:
@@ -114,7 +126,7 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
     bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
     if not of:
         return replace(counted, figures=f"{counted.service}: no requests were counted")
-    share = f"({bad / of:.2%}, limit {limit:.2%}) in {test.seconds:.0f} s"
+    share = f"({bad / of:.2%}, limit {limit:.2%}) in {_words(test.seconds)}"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
     figures += f", {test.ours:,} of our own may be among them" if test.ours else ""
     if least is None:
@@ -123,6 +135,10 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
     good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=test.ours) is Outcome.PASS
     figures += f", of which {least:,} for certain within the five minutes"
     return replace(counted, figures=figures, outcome=Outcome.PASS if good else Outcome.INCONCLUSIVE)
+
+
+def _words(seconds: Seconds) -> str:
+    return f"{seconds:.0f} s" if seconds >= 0 else "a time that is not known, for clocks differ"
 
 
 def _worst(findings: Iterable[Finding]) -> Outcome:

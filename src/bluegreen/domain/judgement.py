@@ -69,7 +69,13 @@ def judge(window: Window) -> Judgement:
     hard = hard_triggers(window)
     if hard:
         return Judgement(outcome=Outcome.FAIL, findings=hard, notes=notes(window, hard))
-    findings = (*_gaps(window), *share_findings(window), *fallen_silent(window), *_synthetic(window))
+    findings = (
+        *_gaps(window),
+        *_unseen_arrivals(window),
+        *share_findings(window),
+        *fallen_silent(window),
+        *_synthetic(window),
+    )
     return Judgement(outcome=_worst(findings), findings=findings, notes=notes(window, findings))
 
 
@@ -169,6 +175,17 @@ def _gaps(window: Window) -> list[Finding]:
         )
         for who, why in by_reason((gap.pod, gap.why) for gap in window.counted().gaps)
     ]
+
+
+def _unseen_arrivals(window: Window) -> list[Finding]:
+    """A data plane that counts, and was silent when the window began: nobody knows who fell back to the old slot."""
+    old = window.slot.other
+    counts = any(item.slot is old for item in window.now.arrivals)
+    if not counts or arrived(window.before, window.now, slot=old) is not None:
+        return []
+    why = f"the data plane could not be asked right after the switch: what {old} still got is not known"
+    settle = "the data plane's counters, read at both ends of a window"
+    return [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=why, settle=settle)]
 
 
 def _synthetic_gross(window: Window) -> list[Finding]:

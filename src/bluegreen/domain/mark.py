@@ -15,7 +15,7 @@ from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from bluegreen.domain.reading import PodCounters, Reading
     from bluegreen.domain.snapshot import Snapshot, Workload
@@ -70,12 +70,20 @@ def _counted(counters: PodCounters, *, restarts: int, limits: Limits) -> PodMark
 
 
 def tally_since(
-    mark: Mark, reading: Reading, snapshot: Snapshot, *, now: Instant, wall: float, slots: tuple[Slot, ...] = BOTH
+    mark: Mark,
+    reading: Reading,
+    snapshot: Snapshot,
+    *,
+    now: Instant,
+    wall: float,
+    slots: tuple[Slot, ...] = BOTH,
+    restarted: Collection[str] = (),
 ) -> Tallied:
     """What every service has answered in these slots since the mark. ``now`` and ``wall``: when it had been read.
 
     A pod that the mark does not know has begun after it, and counts from nothing. One that could not be read at the
-    switch counts nothing, for nobody knows from where.
+    switch counts nothing, for nobody knows from where. ``restarted``: pods that began again from nothing and were
+    followed over that (``course.follow``), so that their counters in the reading go on all the same.
     """
     earlier = {each.pod: each for each in mark.pods if each.slot in slots}
     unknown = {gap.pod for gap in mark.gaps}
@@ -84,7 +92,7 @@ def tally_since(
     for each in reading.pods:
         if each.slot in slots and each.pod not in unknown:
             counted = _counted(each, restarts=restarts.get(each.pod, 0), limits=mark.limits)
-            counts.add(earlier.pop(each.pod, None), counted)
+            counts.add(earlier.pop(each.pod, None), counted, followed=each.pod in restarted)
     gaps = (*_gaps(mark, reading, slots=slots, missing=earlier), *counts.gaps)
     until = wall - max(0.0, now - reading.at)
     return Tallied(since=mark.read_at, until=until, answered=counts.answered(), gaps=_bounded(gaps), latest=wall)
@@ -115,11 +123,17 @@ class _Counts:
         self.gaps: list[str] = []
         self._sums: dict[tuple[str, Slot], _Sum] = {}
 
-    def add(self, before: PodMark | None, now: PodMark) -> None:
-        """One pod. One that was started again counts from nothing, and what it had counted until then is a gap."""
-        if now.restarts > (before.restarts if before is not None else 0) or _fell(before, now):
+    def add(self, before: PodMark | None, now: PodMark, *, followed: bool) -> None:
+        """One pod. One that was started again counts from nothing, and what it had counted until then is a gap.
+
+        One that was ``followed`` over that has lost only what came between that and the look before it.
+        """
+        lost = _fell(before, now) or (now.restarts > (before.restarts if before is not None else 0) and not followed)
+        if lost:
             self.gaps.append(f"{now.pod}: it was started again, so what it answered before is not known")
             before = None
+        elif followed:
+            self.gaps.append(f"{now.pod}: its counters began again from nothing, so a part of its answers is not known")
         total = self._sums.setdefault((now.service, now.slot), _Sum(Counter(), 0, 0, now))
         total.answers.update(dict(now.answers))
         total.timed += now.timed

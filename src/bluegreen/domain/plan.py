@@ -102,6 +102,15 @@ class Plan:
         """How many ready pods each service needs in the target slot."""
         return tuple((spec.service, spec.replicas) for spec in self.want.workloads)
 
+    @property
+    def keeps_previous(self) -> bool:
+        """Whether the target slot, before anything is staged, runs what would be put back: no failed run's images."""
+        if self.previous is None:
+            return False
+        return {change.service: change.before for change in self.changes} == {
+            spec.service: spec.image for spec in self.previous.workloads
+        }
+
 
 def make_plan(
     snapshot: Snapshot,

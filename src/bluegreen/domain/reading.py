@@ -323,12 +323,15 @@ def by_reason(gaps: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
 
 
 def arrived(before: Reading, now: Reading, *, slot: Slot) -> int | None:
-    """Requests that the data plane sent to the slot between the readings; None when it does not count them."""
+    """Requests that the data plane sent to the slot between the readings; None: they are not known.
+
+    Its counters go on through many releases: one that the first reading does not hold says nothing of the time between.
+    """
     earlier = {item.service: item.requests for item in before.arrivals if item.slot is slot}
-    later = [item for item in now.arrivals if item.slot is slot]
-    if not later:
+    known = [item for item in now.arrivals if item.slot is slot and item.service in earlier]
+    if not known:
         return None
-    return sum(_delta(earlier.get(item.service, 0), item.requests) for item in later)
+    return sum(_delta(earlier[item.service], item.requests) for item in known)
 
 
 def risen(

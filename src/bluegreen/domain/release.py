@@ -19,6 +19,8 @@ from bluegreen.domain.values import dataclass, field, replace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from bluegreen.domain.image import ImageReference
+
 
 class RunKind(StrEnum):
     """What a run was asked to do."""
@@ -480,18 +482,32 @@ def fences_of(moves: Iterable[Move]) -> frozenset[str]:
     return frozenset(move.fence for move in moves)
 
 
-def put_back(plan: Plan, find: Callable[[str], Run | None]) -> Plan:
-    """The plan with a previous content of its slot that is worth putting back. ``find``: a run by its id.
+def put_back(plan: Plan, find: Callable[[str], Run | None], runs: Iterable[Run]) -> Plan:
+    """The plan with a previous content of its slot that is worth putting back. ``find``: a run by its id; ``runs``: the
+    newest first.
 
-    What a failed run left in the slot is not: then it is what that run itself would have put back.
+    What a failed run left in the slot is not: then it is what that run itself would have put back. One that was killed
+    while it staged may have left nothing at all.
     """
-    previous = plan.previous
-    while previous is not None and (left := find(previous.revision)) is not None and _left_bad(left):
+    previous = plan.previous or _cut_short(runs, plan.target)
+    while previous is not None and (left := find(previous.revision)) is not None and left_bad(left):
         previous = left.plan.previous if left.plan is not None else None
     return replace(plan, previous=previous)
 
 
-def _left_bad(run: Run) -> bool:
+def _cut_short(runs: Iterable[Run], slot: Slot) -> SlotSpec | None:
+    """What the slot held when the run began that emptied it and came no further; None: it is empty on purpose."""
+    for run in runs:
+        plan = run.plan
+        if run.to is slot or (plan is not None and plan.active is slot and run.retired):
+            return None
+        if plan is not None and plan.target is slot and run.staging:
+            return plan.previous if left_bad(run) and not run.restored else None
+    return None
+
+
+def left_bad(run: Run) -> bool:
+    """Whether what the run has staged is not to be trusted: it failed, or nothing says that it was good."""
     if run.kind is RunKind.ROLLBACK:
         return False  # a cold start staged again what had served before
     return run.outcome is None or run.outcome in {
@@ -502,6 +518,20 @@ def _left_bad(run: Run) -> bool:
         Outcome.INTERRUPTED,
         Outcome.ABANDONED,
     }
+
+
+def served_in(runs: Iterable[Run], slot: Slot) -> tuple[tuple[str, ImageReference], ...]:
+    """What users were on when the slot served last, ``(service, image)`` each, by the newest run first.
+
+    Empty: no run on record says so.
+    """
+    for run in runs:
+        plan = run.plan
+        if plan is not None and plan.active is slot:
+            return tuple((change.service, change.serving) for change in plan.changes)
+        if plan is not None and run.outcome is not None and run.outcome.in_effect:
+            return tuple((spec.service, spec.image) for spec in plan.want.workloads)
+    return ()
 
 
 def last_move(runs: Iterable[Run]) -> float | None:
@@ -550,14 +580,15 @@ def _back_from(run: Run, serving: Slot | None) -> Back | NoWayBack | None:
     assert plan is not None  # noqa: S101 - way_back leaves the others out
     if run.outcome is None:
         return Back(slot=plan.active, of=run)
-    if run.outcome.in_effect or run.outcome in {Outcome.HELD, Outcome.YIELDED}:
+    stopped = run.outcome in {Outcome.HELD, Outcome.YIELDED}
+    if run.outcome.in_effect or (stopped and (run.moves or serving is not plan.active)):
         return _after_switch(run, plan, serving)
     if run.outcome is Outcome.ROLLED_BACK and serving is plan.active:
         return NoWayBack(f"{run.id} was rolled back already: {plan.active} serves again", settled=True)
     if run.outcome is Outcome.ROLLED_BACK:
         return Back(slot=plan.active, of=run)  # somebody has moved users away from there since
     if run.staging and not run.restored:
-        why = f"{plan.target} holds what {run.id} left there when it {run.outcome}"
+        why = f"{plan.target} holds what {run.id} left there: {run.outcome}"
         return NoWayBack(why, settled=False)
     return None  # it never switched and left nothing behind: the run before it decides
 

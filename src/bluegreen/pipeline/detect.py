@@ -33,7 +33,7 @@ def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Optio
     snapshot = tools.snapshot()
     plan = make_plan(snapshot, stack=tools.stack, images=images, options=options, release=run)
     moved = drift(tools.runs(), snapshot.routes)
-    plan = _noted(put_back(plan, tools.run), moved)
+    plan = _noted(put_back(plan, tools.run, tools.runs()), moved)
     tools.emit(Planned(plan=plan, dry_run=dry_run))
     if moved is not None and plan.nothing_to_do:
         tools.emit(Note(text=str(moved)))  # the notes of such a plan are not shown

@@ -60,15 +60,18 @@ def dry_run_done(tools: Tools, plan: Plan) -> ExitCode:
     """End a dry run."""
     unfinished = next(tools.runs(), None)
     details = []
-    if unfinished is not None and unfinished.outcome is None:
-        details.append(f"{unfinished.id} never ended: a deploy ends it first")
+    if unfinished is not None and unfinished.open:
+        how = "never ended" if unfinished.outcome is None else "was held"
+        details.append(f"{unfinished.id} {how}: a deploy ends it first")
     return unchanged(tools, plan.release, headline="dry run: nothing was changed", details=tuple(details))
 
 
 def summarise(
     tools: Tools, plan: Plan, ended: Ended, *, started: Instant, warm: bool, error: BluegreenError | None = None
 ) -> ExitCode:
-    """Record the end and say it. ``warm``: the slot that does not serve can be returned to at once."""
+    """Record the end and say it. ``warm``: the slot that does not serve can be returned to at once, as far as we know;
+    the slot that users have left is looked at besides.
+    """
     took = tools.since(started)
     code = _code(ended.outcome, error)
     standing = _standing(tools, plan.active) if ended.outcome.in_effect else None
@@ -81,7 +84,7 @@ def summarise(
             outcome=ended.outcome,
             headline=_headline(plan, ended),
             details=_details(tools, plan, ended, error),
-            way_back=_way_back(plan, ended, warm=warm),
+            way_back=_way_back(plan, ended, warm=warm, missing=_missing(tools, standing)),
             took=took,
             exit_code=code,
             stack=tools.stack.name,
@@ -96,6 +99,11 @@ def _standing(tools: Tools, slot: Slot) -> tuple[Standing, ...] | None:
         return standing_of(tools.snapshot().slot_workloads(slot))
     except (PlatformError, DeadlineExceeded):
         return None
+
+
+def _missing(tools: Tools, standing: tuple[Standing, ...] | None) -> str:
+    """The services of the slot that nobody answers for; empty: none, or the slot was not seen."""
+    return " and ".join(tools.stack.short(each.service) for each in standing or () if not each.ready)
 
 
 def _tell_checklist(tools: Tools, release: str) -> None:
@@ -141,7 +149,9 @@ def _details(tools: Tools, plan: Plan, ended: Ended, error: BluegreenError | Non
     return tuple(lines)
 
 
-def _way_back(plan: Plan, ended: Ended, *, warm: bool) -> str:
+def _way_back(plan: Plan, ended: Ended, *, warm: bool, missing: str) -> str:
+    if ended.outcome.in_effect and warm and missing:
+        return f"bluegreen rollback --cold   (to {plan.active}, which has no ready pod of {missing}: a cold start)"
     if ended.outcome.in_effect and warm:
         return f"bluegreen rollback   (to {plan.active}, which is warm: at once)"
     if ended.outcome.in_effect:

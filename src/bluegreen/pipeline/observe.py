@@ -57,7 +57,8 @@ def observe(tools: Tools, plan: Plan, switched: Switched) -> Watched:
     watch = _Watch(tools, plan, switched)
     judgement, last = watch.until(after(switched.at, window))
     proved = switched.proved or _witnessed(tools, plan, switched, watch)
-    tallied = tally_since(switched.mark, watch.read, last.live, now=tools.clock.now(), wall=tools.clock.wall())
+    now, wall, again = tools.clock.now(), tools.clock.wall(), watch.course.restarted
+    tallied = tally_since(switched.mark, watch.course.total, last.live, now=now, wall=wall, restarted=again)
     tallied = replace(tallied, synthetic=last.synthetic.asked if last.synthetic is not None else 0)
     tools.record(plan.release, Judged(judgement=judgement, tallied=tallied))
     tools.emit(WindowJudged(judgement=judgement))
@@ -94,8 +95,6 @@ class _Watch:
         self._switched = switched
         self._asker = Asker(tools, plan.target) if plan.options.synthetic_traffic else None
         self._looks: list[tuple[Reading, Synthetic | None]] = []
-        self.read = switched.before
-        """The last reading as it came, of both slots."""
         self.course: Course = begin(switched.before)
         self.reads = switched.reads
 
@@ -140,7 +139,6 @@ class _Watch:
             tools.emit(Warned(text=f"the platform cannot be seen: {error}"))
             tools.clock.wait(until=until)
             return None
-        self.read = reading
         self.course = follow(self.course, reading)
         self._looks.append((self.course.total, self.made))
         return self._window(live)

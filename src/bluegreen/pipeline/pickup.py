@@ -15,6 +15,7 @@ from bluegreen.domain.release import Ended, Outcome, Run, RunKind
 from bluegreen.pipeline.back import go_back
 from bluegreen.pipeline.observe import Watched
 from bluegreen.pipeline.routes import refuse_elsewhere
+from bluegreen.pipeline.unended import end_open
 
 if TYPE_CHECKING:
     from bluegreen.domain.plan import Plan
@@ -58,7 +59,9 @@ def _end_rollback(tools: Tools, run: Run, *, grip: Grip) -> ExitCode:
     slot = run.to
     assert slot is not None  # noqa: S101 - a rollback's first entry names it
     tools.emit(Note(text=f"{run.id}, a rollback to {slot}, never ended: it is ended now"))
-    return _bring_back(tools, run, slot, why="the rollback was stopped in the middle", grip=grip)
+    end = _bring_back(tools, run, slot, why="the rollback was stopped in the middle", grip=grip)
+    end_open(tools, run, slot=slot, by=run.id)
+    return end
 
 
 def _bring_back(tools: Tools, run: Run, slot: Slot, *, why: str, grip: Grip) -> ExitCode:

@@ -22,6 +22,7 @@ from bluegreen.domain.finding import Judgement
 from bluegreen.domain.finding import Outcome as Judged
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.release import Began, Ended, Outcome, RunKind
+from bluegreen.domain.values import replace
 from bluegreen.pipeline.back import go_back
 from bluegreen.pipeline.deploy import deploy
 from bluegreen.pipeline.detect import detect
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.cause import Cause
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
+    from bluegreen.domain.release import Run
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant, Slot
     from bluegreen.pipeline.switch import Switched
@@ -81,7 +83,7 @@ def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
         looks = look_at(tools, plan.active)
         deploy(tools, plan, grip=grip)
         looks += look_at(tools, plan.active)
-        ready = validate(tools, plan)
+        ready = validate(tools, plan, looks=looks)
     except BluegreenError as error:
         return _end_before(tools, plan, error, started=started, grip=grip)
     try:
@@ -97,10 +99,22 @@ def _has_left(tools: Tools, plan: Plan) -> bool:
 
     A journal that cannot be read says nothing; going back to the active slot is harmless then.
     """
+    run = _so_far(tools, plan)
+    return run is None or bool(run.moves)
+
+
+def _has_staged(tools: Tools, plan: Plan) -> bool:
+    """Whether a stage was announced; until then the idle slot is as it was, and is left alone."""
+    run = _so_far(tools, plan)
+    return run is None or run.staging
+
+
+def _so_far(tools: Tools, plan: Plan) -> Run | None:
+    """This release by its journal; None: that cannot be read."""
     try:
-        return any(run.id == plan.release and run.moves for run in tools.runs())
+        return tools.run(plan.release)
     except BluegreenError:
-        return True
+        return None
 
 
 def resume(tools: Tools, plan: Plan, *, watched: Watched | None, snapshot: Snapshot, grip: Grip) -> ExitCode:
@@ -114,9 +128,12 @@ def resume(tools: Tools, plan: Plan, *, watched: Watched | None, snapshot: Snaps
     try:
         if watched is not None:
             _heed(watched.judgement)
+        first = _so_far(tools, plan)
         switched = switch_again(tools, plan, snapshot=snapshot, grip=grip)
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
+    if first is not None and first.mark is not None:
+        switched = replace(switched, mark=first.mark)  # users came then, and what they met is counted from there
     return _finish(tools, plan, switched, watched=watched, started=started, grip=grip)
 
 
@@ -218,7 +235,9 @@ def _cause(error: BluegreenError) -> Cause | None:
 
 
 def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) -> bool:
-    """Whether the idle slot is warm again with its previous images. Raises LostLock."""
+    """Whether the idle slot is warm with its previous images. Raises LostLock."""
+    if not _has_staged(tools, plan):
+        return plan.keeps_previous
     if plan.options.keep_failed:
         tools.emit(
             Note(text=f"{plan.target} keeps the failed version for looking (--keep-failed): there is no warm way back")
@@ -267,7 +286,8 @@ def _end_yielded(tools: Tools, plan: Plan, error: BluegreenError, *, started: In
     outcome = Outcome.ROLLED_BACK if slots == {plan.active} else moved
     where = " and ".join(sorted(str(slot or "no slot") for slot in slots)) or "a slot that cannot be seen now"
     tools.emit(Failing(why=str(error), users=f"users are on {where}"))
-    return summarise(tools, plan, Ended(outcome=outcome, why=str(error)), started=started, error=error, warm=True)
+    ended = Ended(outcome=outcome, why=str(error))
+    return summarise(tools, plan, ended, started=started, error=error, warm=False)  # the slot holds what was staged
 
 
 def _slots_of_users(tools: Tools) -> set[Slot | None]:

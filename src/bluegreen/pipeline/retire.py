@@ -8,10 +8,11 @@ from bluegreen.domain.events import Phase, PhaseBegan, PhaseDone, Warned
 from bluegreen.domain.release import Retiring
 from bluegreen.domain.stack import after
 from bluegreen.pipeline.deploy import stage_limit
-from bluegreen.pipeline.routes import FLOOR, moves_to, not_holding_still, refuse_elsewhere, write
+from bluegreen.pipeline.routes import FLOOR, stamp
 
 if TYPE_CHECKING:
     from bluegreen.domain.plan import Plan
+    from bluegreen.domain.routing import Move
     from bluegreen.domain.stack import Instant
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import EndedSlot, Grip
@@ -36,11 +37,8 @@ def retire(tools: Tools, plan: Plan, *, switched_at: Instant, grip: Grip) -> End
 
 def _end_fallback(tools: Tools, plan: Plan, *, grip: Grip) -> None:
     """Let no request fall back to a slot that is about to go. Raises Held when somebody has moved users there."""
-    routes = tools.routes()
-    refuse_elsewhere(routes, plan.target)
-    moves = moves_to(tools, routes, plan.target, order=tools.stack.names)
-    tools.record(plan.release, Retiring(slot=plan.active, moves=moves))
-    written = write(tools, moves, grip=grip)
-    if written.strangers:
-        refuse_elsewhere(written.strangers, plan.target)
-        raise not_holding_still(written.trouble)
+
+    def announce(moves: tuple[Move, ...]) -> None:
+        tools.record(plan.release, Retiring(slot=plan.active, moves=moves))
+
+    stamp(tools, plan.target, grip=grip, announce=announce)

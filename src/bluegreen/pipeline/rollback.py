@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import BluegreenError, ExitCode, Held, LostLock
+from bluegreen.domain.errors import BluegreenError, ExitCode, Held, JournalError, LostLock
 from bluegreen.domain.events import Note, Summary, Warned
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
 from bluegreen.domain.stack import after
+from bluegreen.domain.values import dataclass
 from bluegreen.pipeline.back import bring_back, refuse_cold
 from bluegreen.ports import Cover, Purpose
 
@@ -42,7 +43,7 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
     found = _target(tools, routes, to)
     if isinstance(found, NoWayBack):
         return _nothing_to_do(tools, found)
-    slot, of = found
+    slot, of = found.slot, found.of
     if not cold:
         refuse_cold(tools, slot)
     run = tools.new_id("b")
@@ -59,7 +60,7 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
         tools.record_if_possible(
             run, came.entry, Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started))
         )
-        _end_of(tools, of, run=run)
+        _end_open(tools, found.newest, slot, run=run)
         _say(tools, run, slot, of, started=started)
         _tidy(tools, of, came, slot, grip=grip)
     except LostLock as lost:
@@ -74,6 +75,7 @@ def _heed_overtaker(tools: Tools, lost: LostLock, run: str, slot: Slot, *, start
     well; else its error is ours.
     """
     if not _arrives(tools, slot):
+        tools.record_if_possible(run, Ended(outcome=Outcome.YIELDED, why=str(lost), took=tools.since(started)))
         raise lost
     tools.record_if_possible(run, Ended(outcome=Outcome.ROLLED_BACK, why=str(lost), took=tools.since(started)))
     tools.emit(Note(text=f"{lost}, and has done the same"))
@@ -89,17 +91,44 @@ def _arrives(tools: Tools, slot: Slot) -> bool:
     return there
 
 
-def _target(tools: Tools, routes: Sequence[Route], to: Slot | None) -> tuple[Slot, Run | None] | NoWayBack:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """Where users are to go."""
+
+    slot: Slot
+    of: Run | None = None
+    """The run that this takes back; None: none, or none is known."""
+    newest: Run | None = None
+    """The run by which the way back was found; it is taken back unless it was going to the slot itself."""
+
+
+def _target(tools: Tools, routes: Sequence[Route], to: Slot | None) -> _Way | NoWayBack:
     found = active(routes)
     serving = found.slot if isinstance(found, Active) else None
-    back = way_back(tools.runs(), serving=serving)
-    if to is not None:
-        return to, None if isinstance(back, NoWayBack) else back.of
-    if not isinstance(back, NoWayBack):
-        return back.slot, back.of
-    if not back.settled:
-        raise Held(f"no way back to trust: {back.why}", mend="deploy a good version, or name the slot with --to")
-    return back
+    try:
+        back = way_back(tools.runs(), serving=serving)
+    except JournalError as error:
+        return _without_journal(tools, error, to)
+    if isinstance(back, NoWayBack):
+        return back if to is None and back.settled else _without_way_back(back, to)
+    slot = to or back.slot
+    return _Way(slot=slot, of=back.of if slot is back.slot else None, newest=back.of)
+
+
+def _without_way_back(found: NoWayBack, to: Slot | None) -> _Way:
+    """A slot that is named, whatever it holds."""
+    if to is None:
+        raise Held(f"no way back to trust: {found.why}", mend="deploy a good version, or name the slot with --to")
+    return _Way(slot=to)
+
+
+def _without_journal(tools: Tools, error: JournalError, to: Slot | None) -> _Way:
+    """A journal that cannot be read keeps nobody from a slot that is named."""
+    if to is None:
+        named = "name the slot, which needs no journal: bluegreen rollback --to SLOT"
+        raise JournalError(str(error), mend=f"{named}; or {error.mend}" if error.mend else named) from error
+    tools.emit(Warned(text=f"what this takes back is not known: {error}", mend=error.mend))
+    return _Way(slot=to)
 
 
 def _nothing_to_do(tools: Tools, found: NoWayBack) -> ExitCode:
@@ -138,8 +167,11 @@ def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant
 
 def _taken_back(of: Run, slot: Slot) -> list[str]:
     """The run, and from which version to which, where users were on what it brought."""
+    if of.kind is RunKind.ROLLBACK:
+        return [f"to where {of.id} was to bring users"]
     details = [f"taken back: {of.id}"]
-    if of.plan is not None and of.plan.active is slot and of.outcome is not Outcome.ROLLED_BACK:
+    met = bool(of.moves) if of.outcome is None else of.outcome is not Outcome.ROLLED_BACK
+    if of.plan is not None and of.plan.active is slot and met:
         details += [
             f"{change.service}: from {change.after} to {change.serving}"
             for change in of.plan.changes
@@ -148,11 +180,11 @@ def _taken_back(of: Run, slot: Slot) -> list[str]:
     return details
 
 
-def _end_of(tools: Tools, of: Run | None, *, run: str) -> None:
-    """Record the end of a release that was taken back while it ran; if it still lives, it records its own as well."""
-    if of is not None and of.kind is RunKind.RELEASE and of.outcome is None:
-        outcome = Outcome.ROLLED_BACK if of.moves else Outcome.ABANDONED
-        tools.record_if_possible(of.id, Ended(outcome=outcome, why=f"taken back by {run}"))
+def _end_open(tools: Tools, newest: Run | None, slot: Slot, *, run: str) -> None:
+    if newest is not None and newest.outcome is None:
+        from bluegreen.pipeline.unended import end_open
+
+        end_open(tools, newest, slot=slot, by=run)
 
 
 def _tidy(tools: Tools, of: Run | None, came: CameTo, slot: Slot, *, grip: Grip) -> None:

@@ -9,7 +9,7 @@ from bluegreen.domain.routing import Move, Unknown, foreign
 from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bluegreen.domain.snapshot import Route
     from bluegreen.domain.stack import Seconds, Slot
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FLOOR: Seconds = 5.0
 """A slot that users have left serves on at least this long: a node's proxy may learn of it late (measured: 1.1 s)."""
+
+Moves = tuple[Move, ...]
 
 TRIES = 3
 """How often a write is tried again after somebody else's write that changed nothing of ours."""
@@ -64,17 +66,29 @@ def write(tools: Tools, moves: Sequence[Move], *, grip: Grip) -> Written:
     return Written(routes=read, strangers=strangers, trouble=lost[0] if lost and strangers else "")
 
 
-def stamp(tools: Tools, slot: Slot, *, grip: Grip) -> None:
-    """Put our mark on all routes without moving them, before anything else is written.
+def stamp(
+    tools: Tools,
+    slot: Slot,
+    *,
+    grip: Grip,
+    fallback: Slot | None = None,
+    announce: Callable[[Moves], None] | None = None,
+) -> Moves:
+    """Put our mark on all routes without moving them, and return the writes.
 
-    From now on a stale or frozen run's write is refused. It also ends the fallback to the slot that is about to be
-    replaced: an unvalidated slot never gets a user. Raises Held when the routes do not hold still.
+    From then on a stale or frozen run's write is refused. Without a ``fallback`` it also ends that to the other slot:
+    an unvalidated one, or one that is about to go, never gets a user. ``announce``: called before each try. Raises
+    Held when a route is elsewhere, or they do not hold still.
     """
     routes, trouble = tools.routes(), ""
     for _ in range(TRIES):
-        written = write(tools, moves_to(tools, routes, slot, order=tools.stack.names), grip=grip)
+        refuse_elsewhere(routes, slot)
+        moves = moves_to(tools, routes, slot, order=tools.stack.names, fallback=fallback)
+        if announce is not None:
+            announce(moves)
+        written = write(tools, moves, grip=grip)
         if not written.strangers:
-            return
+            return moves
         refuse_elsewhere(written.strangers, slot)
         routes, trouble = written.routes, written.trouble
     raise not_holding_still(trouble)

@@ -20,6 +20,7 @@ from bluegreen.pipeline.routes import (
     moves_to,
     not_holding_still,
     refuse_elsewhere,
+    stamp,
     take_back,
     write,
 )
@@ -85,11 +86,11 @@ def switch_again(tools: Tools, plan: Plan, *, snapshot: Snapshot, grip: Grip) ->
     """Write the routes anew where they are already, so that a frozen run's write is refused; raises as ``switch``."""
     started = tools.clock.now()
     before = _read(tools, snapshot)
-    moves = moves_to(tools, snapshot.routes, plan.target, order=tools.stack.names, fallback=plan.active)
-    tools.record(plan.release, Switching(moves=moves))
-    written = write(tools, moves, grip=grip)
-    if written.strangers:
-        raise not_holding_still(written.trouble)
+
+    def announce(moves: tuple[Move, ...]) -> None:
+        tools.record(plan.release, Switching(moves=moves))
+
+    moves = stamp(tools, plan.target, grip=grip, fallback=plan.active, announce=announce)
     return _arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.cause import Cause
     from bluegreen.domain.health import Verdict
     from bluegreen.domain.plan import Plan
+    from bluegreen.domain.reading import Reading
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant, Seconds, Slot
     from bluegreen.pipeline.tools import Tools
@@ -30,8 +31,10 @@ _RUNS = frozenset({Reason.STARTUP, Reason.READINESS})
 """Causes of a program that goes on: it has a log, and no exit code."""
 
 
-def validate(tools: Tools, plan: Plan) -> Snapshot:
+def validate(tools: Tools, plan: Plan, *, looks: tuple[Reading, ...] = ()) -> Snapshot:
     """Return the snapshot in which the slot was ready and its checks had passed.
+
+    ``looks``: at the old slot, before. Where its counters trail, the new slot's first ones are waited for as well.
 
     Raises ReleaseFailed with the cause, ReleaseTimedOut with the limit, Held when somebody moves users meanwhile,
     Interrupted, LostLock, PlatformError.
@@ -48,7 +51,8 @@ def validate(tools: Tools, plan: Plan) -> Snapshot:
         )
     checking = tools.clock.now()
     made = check_slot(tools, plan)
-    await_counters(tools, plan, ready=ready)
+    if any(look.lag for look in looks):
+        await_counters(tools, plan, ready=ready)
     if tools.since(checking) > STALE:  # pods may have changed meanwhile
         ready = wait_until_ready(tools, plan.target, revision=plan.release, limit=limit, users=plan.active)
     tools.record(plan.release, Validated(slot=plan.target, checks=made))
