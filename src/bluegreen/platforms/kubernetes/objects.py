@@ -9,7 +9,7 @@ from bluegreen.domain.values import dataclass, field
 from bluegreen.platforms.kubernetes.node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bluegreen.platforms.kubernetes.node import Json
 
@@ -212,6 +212,11 @@ class Endpoint:
     uid: str
     node: str
 
+    @property
+    def name(self) -> str:
+        """The pod's; of what is no pod, its address."""
+        return self.pod or next(iter(self.addresses), "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSlice:
@@ -223,10 +228,17 @@ class EndpointSlice:
     ports: tuple[tuple[str, int], ...] = ()
     """The Service's name for each, and the number that the pods listen on: named targets are resolved."""
 
-    @property
-    def answering(self) -> int:
-        """How many of the endpoints get requests."""
-        return sum(each.ready and not each.terminating for each in self.endpoints)
+
+def answering(slices: Iterable[EndpointSlice]) -> dict[str, bool]:
+    """Whom the slices of one Service have, by name, and whether each gets requests wherever it stands.
+
+    Of a Service with addresses of both families a pod stands in a slice of each, and while it is moved from one slice
+    to another it may stand in both.
+    """
+    found: dict[str, bool] = {}
+    for each in (endpoint for one in slices for endpoint in one.endpoints):
+        found[each.name] = found.get(each.name, True) and each.ready and not each.terminating
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,8 +449,12 @@ def pod_of(item: Json) -> Pod:
         conditions=_conditions(status),
         message=status.at("message").text(),
         nominated=status.at("nominatedNodeName").text(),
-        probes=tuple(_probe_times(one) for one in node.at("spec", "containers").items()),
+        probes=tuple(_probe_times(one) for kind in _PROBED for one in node.at("spec", kind).items()),
     )
+
+
+_PROBED = ("initContainers", "containers")
+"""Init containers that go on running have probes too."""
 
 
 def _probe_times(node: Node) -> ProbeTimes:
