@@ -136,9 +136,11 @@ def _tolerates(toleration: Node, taint: tuple[str, str, str]) -> bool:
     key, value, effect = taint
     if toleration.at("effect").text() not in {"", effect}:
         return False
-    if toleration.at("operator").text() == "Exists":
-        return toleration.at("key").text() in {"", key}
-    return (toleration.at("key").text(), toleration.at("value").text()) == (key, value)
+    named, operator = toleration.at("key").text(), toleration.at("operator").text()
+    if operator == "Exists":
+        return named in {"", key}
+    # What is not read holds: newer versions compare numbers as well.
+    return named == key and (operator not in {"", "Equal"} or toleration.at("value").text() == value)
 
 
 def _wanted_by(spec: Node, machine: Machine) -> bool:
