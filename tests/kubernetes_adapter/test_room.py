@@ -92,6 +92,11 @@ def container(cpu: str, **more: Any) -> dict[str, Any]:
             },
             "4",
         ),
+        ({"containers": [{"resources": {"limits": {"cpu": "3"}}}]}, "3"),
+        ({"containers": [{"resources": {"limits": {"cpu": "3"}, "requests": {"cpu": "1"}}}]}, "1"),
+        ({"containers": [{"resources": {"limits": {"cpu": "3"}, "requests": {"memory": "1Mi"}}}]}, "3"),
+        ({"containers": [{}], "resources": {"limits": {"cpu": "4"}}}, "4"),
+        ({"containers": [container("1")], "resources": {"limits": {"cpu": "4"}}}, "1"),
         ({"containers": [container("1")], "overhead": {"cpu": "250m"}}, "1250m"),
         ({"containers": [container("1")], "resources": {"requests": {"cpu": "2"}}}, "2"),
     ],
@@ -134,6 +139,11 @@ TAKES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "Equal is what is not said": ({"taints": TAINTED}, {"tolerations": [{"key": "team", "value": "red"}]}, ""),
     "another value": ({"taints": TAINTED}, {"tolerations": [{"key": "team", "value": "blue"}]}, "tainted"),
+    "an operator of a newer Kubernetes, which is not read": (
+        {"taints": [taint("level", "950")]},
+        {"tolerations": [{"key": "level", "operator": "Gt", "value": "900"}]},
+        "",
+    ),
     "any value": ({"taints": TAINTED}, {"tolerations": [{"key": "team", "operator": "Exists"}]}, ""),
     "any taint": ({"taints": TAINTED}, {"tolerations": [{"operator": "Exists"}]}, ""),
     "another effect": (
