@@ -51,6 +51,17 @@ def test_a_route_says_whose_write_it_carries() -> None:
     assert (route.slot, route.version, route.fence, route.changed_by) == (GREEN, "7", "w-1", "kubectl-patch")
 
 
+def test_a_route_was_changed_by_whoever_wrote_its_selector() -> None:
+    """A load balancer's controller writes the status, others write marks: none of them has moved anybody."""
+    moved = service("pair-back", GREEN)
+    moved["metadata"]["managedFields"] += [
+        {"manager": "ann", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:spec": {"f:selector": {}}}},
+        {"manager": "argo", "time": "2026-01-04T00:00:00Z", "fieldsV1": {"f:metadata": {"f:annotations": {}}}},
+        {"manager": "cloud", "time": "2026-01-05T00:00:00Z", "subresource": "status", "fieldsV1": {"f:status": {}}},
+    ]
+    assert snapshot(services=[moved, service("pair-front", GREEN)]).route("pair-back").changed_by == "ann"
+
+
 def test_a_selector_without_a_slot_or_with_a_strange_one_is_no_slot() -> None:
     odd = [service("pair-back", None), service("pair-front", BLUE)]
     odd[1]["spec"]["selector"]["slot"] = "purple"

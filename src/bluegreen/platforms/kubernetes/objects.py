@@ -29,6 +29,8 @@ class Writer:
     manager: str
     operation: str
     at: float
+    selector: bool = False
+    """Whether a Service's selector is among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -360,6 +362,7 @@ def _writer(node: Node) -> Writer:
         manager=node.at("manager").text(),
         operation=node.at("operation").text(),
         at=moment(node.at("time").text()),
+        selector=bool(node.at("fieldsV1", "f:spec", "f:selector")),
     )
 
 
