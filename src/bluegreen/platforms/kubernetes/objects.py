@@ -128,6 +128,8 @@ class Deployment:
     conditions: tuple[Condition, ...]
     deadline: int = 600
     """``progressDeadlineSeconds``."""
+    grace: int = 30
+    """Its pods' ``terminationGracePeriodSeconds``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -408,6 +410,7 @@ def deployment_of(item: Json) -> Deployment:
         available=status.at("availableReplicas").number(),
         conditions=_conditions(status),
         deadline=spec.at("progressDeadlineSeconds").number(600),
+        grace=template.at("spec", "terminationGracePeriodSeconds").number(30),
     )
 
 
