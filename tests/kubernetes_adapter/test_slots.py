@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,10 +13,12 @@ from tests.kubernetes_transport.server import reply
 
 from bluegreen.domain.errors import DeadlineExceeded
 from bluegreen.domain.release import RunKind
-from bluegreen.domain.stack import Instant, Slot
+from bluegreen.domain.stack import Instant, Service, Slot, Stack
+from bluegreen.pipeline.deploy import stage_limit
 from bluegreen.platforms.kubernetes.looking import Sight
 from bluegreen.platforms.kubernetes.slots import Slots
 from bluegreen.ports import Grip, Purpose
+from bluegreen.testing import Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,3 +53,10 @@ def test_pods_are_given_up_when_their_own_grace_is_over(grace: int | None, waite
         slots = Slots(api, stack=STACK, namespace="shop", clock=clock, sight=sight, wait_for=wait_for)
         assert slots.end(Slot.GREEN, order=["pair-front"], grip=GRIP, until=LIMIT).services == ("pair-front",)
     assert waits == [waited]
+
+
+def test_a_dead_node_with_pods_of_every_service_holds_up_no_release() -> None:
+    """Each of them is given up 10 s after its grace; the stage has the time for that, however many they are."""
+    services = tuple(Service(name=f"s-{number}", image="s", port=80) for number in range(8))
+    tools = replace(Rehearsal().tools(), stack=Stack(name="many", services=services))
+    assert stage_limit(tools) > sum(service.grace + 10 for service in services)
