@@ -164,6 +164,18 @@ def test_in_a_pod_it_is_the_service_account_and_its_token_is_read_again(tmp_path
     assert token() == "Bearer second", "a file that is away for a moment leaves the last token in use"
 
 
+@pytest.mark.parametrize("port", ["", "tcp://10.96.0.1:443", "70000"])
+def test_in_a_pod_a_port_that_is_none_is_told(port: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t", encoding="utf-8")
+    (tmp_path / "ca.crt").write_text("PEM", encoding="utf-8")
+    environ = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": port}
+    if not port:
+        assert load_cluster(environ, home=tmp_path, pod=tmp_path).server.port == 443
+        return
+    with pytest.raises(UsageError, match="KUBERNETES_SERVICE_PORT is no port"):
+        load_cluster(environ, home=tmp_path, pod=tmp_path)
+
+
 # --- what is refused --------------------------------------------------------------------------------------------
 
 

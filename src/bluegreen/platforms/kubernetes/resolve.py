@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 IN_CLUSTER = "in-cluster"
 _CLUSTER_EXTENSION = "client.authentication.k8s.io/exec"
+_PORTS = 65536
 _OF_HEADER_NAMES = "!#$&'*+^`|"
 """What the name of a header may hold besides letters, digits and ``-._~``; but for ``%``, which escapes all else."""
 
@@ -52,7 +53,9 @@ def cluster_of(merged: Merged, *, context: str, environ: Mapping[str, str], note
 
 def cluster_in_pod(folder: Path, *, environ: Mapping[str, str]) -> Cluster:
     """The cluster that this pod runs in, as its service account; the token is read again as it is replaced."""
-    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT") or "443"
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < _PORTS):
+        raise UsageError("KUBERNETES_SERVICE_PORT is no port", mend="set KUBECONFIG to a kubeconfig's path")
     namespace = folder / "namespace"
     return Cluster(
         context=IN_CLUSTER,
