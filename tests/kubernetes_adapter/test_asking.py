@@ -43,6 +43,7 @@ from bluegreen.domain.reading import Gap
 from bluegreen.domain.snapshot import Snapshot, Workload
 from bluegreen.domain.stack import Instant, Slot
 from bluegreen.metrics.scrape import ScrapeMetrics
+from bluegreen.platforms.kubernetes import objects
 from bluegreen.platforms.kubernetes.asking import Asking
 from bluegreen.platforms.kubernetes.fanout import AT_ONCE
 from bluegreen.platforms.kubernetes.transport import LARGEST_TEXT
@@ -115,6 +116,25 @@ def test_ports(clock: RecordingClock) -> None:
             until=LIMIT,
         )
     assert [result.passed for result in results] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [{"name": "http", "port": 8000}, {"name": "app", "port": 8000, "targetPort": "web"}],
+    ids=["of the same name", "of the same target"],
+)
+def test_of_several_ports_of_a_slots_own_service_the_one_that_users_call_is_asked(
+    mine: dict[str, object], clock: RecordingClock
+) -> None:
+    def offering(name: str, *ports: dict[str, object]) -> objects.Service:
+        return objects.service_of({"metadata": {"name": name}, "spec": {"clusterIP": "10.96.0.1", "ports": [*ports]}})
+
+    users = offering("web", {"name": "http", "port": 80, "targetPort": "web"})
+    own = offering("web-green", {"name": "metrics", "port": 9090, "targetPort": "metrics"}, mine)
+    answers = {f"{SERVICES}web-green:{port}/proxy/health": says(200 if port == 8000 else 404) for port in (8000, 9090)}
+    with asking(clock, answers) as (_, one):
+        (result,) = one.check([check(Through.PREVIEW)], pods=[], services=[users, own], until=LIMIT)
+    assert result.detail == "web-green: answered 200"
 
 
 @pytest.mark.parametrize(("said", "by"), [("blue", Slot.BLUE), ("green", Slot.GREEN), ("red", Slot.GREEN)])

@@ -43,6 +43,14 @@ def test_a_port_by_its_name_is_the_services() -> None:
     assert discover(shop(), Shop().objects).stack.service("storefront").port == 80
 
 
+def test_a_longer_grace_of_its_pods_is_the_services() -> None:
+    """In either slot: a stage ends the one, a retire the other. What the app file gives it besides stays."""
+    there = Shop()
+    there.deployments["prices-on-the-right"]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = 300
+    found = discover(shop(), there.objects).stack
+    assert [found.service(name).grace for name in ("prices", "storefront")] == [300, 60]
+
+
 def of_chart(there: Namespace) -> Objects:
     return Objects(
         services=tuple(map(service_of, copied(there.services.values()))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -48,6 +49,17 @@ def test_a_route_says_whose_write_it_carries() -> None:
     marked = [service(name, GREEN, **{"bluegreen.dev_fence": "w-1"}) for name in STACK.names]
     route = snapshot(services=marked).route("pair-back")
     assert (route.slot, route.version, route.fence, route.changed_by) == (GREEN, "7", "w-1", "kubectl-patch")
+
+
+def test_a_route_was_changed_by_whoever_wrote_its_selector() -> None:
+    """A load balancer's controller writes the status, others write marks: none of them has moved anybody."""
+    moved = service("pair-back", GREEN)
+    moved["metadata"]["managedFields"] += [
+        {"manager": "ann", "time": "2026-01-03T00:00:00Z", "fieldsV1": {"f:spec": {"f:selector": {}}}},
+        {"manager": "argo", "time": "2026-01-04T00:00:00Z", "fieldsV1": {"f:metadata": {"f:annotations": {}}}},
+        {"manager": "cloud", "time": "2026-01-05T00:00:00Z", "subresource": "status", "fieldsV1": {"f:status": {}}},
+    ]
+    assert snapshot(services=[moved, service("pair-front", GREEN)]).route("pair-back").changed_by == "ann"
 
 
 def test_a_selector_without_a_slot_or_with_a_strange_one_is_no_slot() -> None:
@@ -323,3 +335,49 @@ def test_a_deadline_of_the_deployment_is_told_of_its_newest_spec(
 
 def test_what_a_service_needs() -> None:
     assert [work.needs for work in snapshot().slot_workloads(GREEN)] == [(), ("pair-back",)]
+
+
+def _second_family(first: dict[str, Any]) -> dict[str, Any]:
+    """The slice of the same endpoints with their IPv6 addresses, as a Service with both families has one."""
+    second = copy.deepcopy(first)
+    second["metadata"].update(name=first["metadata"]["name"] + "6", uid=first["metadata"]["uid"] + "6")
+    second["addressType"] = "IPv6"
+    for number, each in enumerate(second["endpoints"], 1):
+        each["addresses"] = [f"fd00::{number}"]
+    return second
+
+
+def test_a_pod_with_addresses_of_both_families_is_one_pod() -> None:
+    one = [endpoint_slice(name, pod(app, GREEN, 1)) for app in STACK.names for name in (app, f"{app}-green")]
+    both = [*one, *map(_second_family, one)]
+    found = snapshot(serving=GREEN, slices=both)
+    assert not routed(found, GREEN, at_least=SIZES)
+    assert routed(found, GREEN, at_least=tuple((name, 1) for name in STACK.names))
+    assert found.workload("pair-back", GREEN).reachable == 1
+
+
+def test_a_pod_is_ready_for_users_when_it_is_in_both_families() -> None:
+    first = [endpoint_slice(name, pod(name, GREEN, 1)) for name in STACK.names]
+    late = list(map(_second_family, first))
+    for each in late:
+        each["endpoints"][0]["conditions"] = {"ready": False}
+    found = snapshot(serving=GREEN, slices=[*first, *late])
+    assert not routed(found, GREEN, at_least=tuple((name, 1) for name in STACK.names))
+
+
+def test_an_endpoint_that_is_no_pod_at_all_keeps_a_switch_from_having_arrived() -> None:
+    slices = [endpoint_slice(name, *(pod(name, BLUE, number) for number in (1, 2))) for name in STACK.names]
+    assert routed(snapshot(slices=slices), BLUE, at_least=SIZES)
+    slices[0]["endpoints"].append({"addresses": ["192.0.2.7"]})  # of a slice that a person has written
+    assert not routed(snapshot(slices=slices), BLUE, at_least=SIZES)
+
+
+def test_the_windows_of_a_sidecar_are_known_as_well() -> None:
+    made = pod("pair-back", GREEN, 1, ready=False)
+    made["spec"] = {
+        "initContainers": [{"name": "mesh", "restartPolicy": "Always", "startupProbe": {"periodSeconds": 2}}]
+    }
+    starting = {"name": "mesh", "state": {"running": {}}, "started": False, "ready": False}
+    made["status"]["initContainerStatuses"] = [starting]
+    found = snapshot(pods=[made]).workload("pair-back", GREEN).pods[0].containers[0]
+    assert (found.name, found.windows) == ("mesh", Windows(startup=7, readiness=None))

@@ -439,6 +439,9 @@ GOOD: dict[str, Callable[[Served], object]] = {
         lifecycle={"preStop": {"exec": {"command": ["sleep", "5"]}}}
     ),
     "a version with a plus": lambda s: s.version.update(minor="30+"),
+    "a version with a word": lambda s: s.version.update(minor="31-vendor.4"),
+    "a version that is no number": lambda s: s.version.update(minor="main"),
+    "a version that is left out": lambda s: s.version.update(minor=None),
     "a server that does not tell its version": lambda s: s.instead.update({"GET /version": [refuse(403, "Forbidden")]}),
 }
 

@@ -8,12 +8,22 @@ import pytest
 from tests.kubernetes_adapter.alfred_kit import alfred
 from tests.kubernetes_adapter.authority_kit import Reviewer, without
 from tests.kubernetes_transport.kit import RecordingClock, serving
-from tests.kubernetes_transport.server import Conversation, refuse
+from tests.kubernetes_transport.server import Conversation, refuse, reset
 
 from bluegreen.domain.stack import HttpCheck, Instant
 from bluegreen.domain.values import replace
 from bluegreen.platforms.kubernetes.errors import MissingRight
-from bluegreen.platforms.kubernetes.rights import POSTING, RIGHTS, Lack, Right, Rule, review, rights_of, rules
+from bluegreen.platforms.kubernetes.rights import (
+    POSTING,
+    RIGHTS,
+    Lack,
+    Right,
+    Rule,
+    account_of,
+    review,
+    rights_of,
+    rules,
+)
 from bluegreen.ports import Severity
 
 if TYPE_CHECKING:
@@ -100,6 +110,20 @@ def test_a_lack_is_told_as_kubectl_asks_for_it() -> None:
 
     found = reviewed(Reviewer(without(ROLE, plural="pods/proxy", verb="get")))
     assert found[0].question == "kubectl auth can-i get pods --subresource=proxy -n alfred"
+
+
+def test_a_question_that_is_not_answered_is_asked_again() -> None:
+    """It changes nothing: a hiccup of the API server in the middle of them ends no release."""
+    reviewer = Reviewer(ROLE, CLUSTER_ROLE)
+
+    def step(conversation: Conversation) -> None:
+        assert reviewer.answer(conversation)
+
+    down = refuse(503, "ServiceUnavailable", "starting")
+    with serving(RecordingClock(), down, step, reset, step, step, down, step) as (_, api):
+        assert review(api, stack=STACK, namespace="alfred", until=LIMIT) == ()
+        assert account_of(api, until=LIMIT) == "ann"
+    assert reviewer.asked == ["rules", "list nodes", "list pods", "self"]
 
 
 def test_an_account_that_may_not_ask_is_told_so() -> None:

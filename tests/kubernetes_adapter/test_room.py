@@ -92,6 +92,11 @@ def container(cpu: str, **more: Any) -> dict[str, Any]:
             },
             "4",
         ),
+        ({"containers": [{"resources": {"limits": {"cpu": "3"}}}]}, "3"),
+        ({"containers": [{"resources": {"limits": {"cpu": "3"}, "requests": {"cpu": "1"}}}]}, "1"),
+        ({"containers": [{"resources": {"limits": {"cpu": "3"}, "requests": {"memory": "1Mi"}}}]}, "3"),
+        ({"containers": [{}], "resources": {"limits": {"cpu": "4"}}}, "4"),
+        ({"containers": [container("1")], "resources": {"limits": {"cpu": "4"}}}, "1"),
         ({"containers": [container("1")], "overhead": {"cpu": "250m"}}, "1250m"),
         ({"containers": [container("1")], "resources": {"requests": {"cpu": "2"}}}, "2"),
     ],
@@ -134,6 +139,11 @@ TAKES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     ),
     "Equal is what is not said": ({"taints": TAINTED}, {"tolerations": [{"key": "team", "value": "red"}]}, ""),
     "another value": ({"taints": TAINTED}, {"tolerations": [{"key": "team", "value": "blue"}]}, "tainted"),
+    "an operator of a newer Kubernetes, which is not read": (
+        {"taints": [taint("level", "950")]},
+        {"tolerations": [{"key": "level", "operator": "Gt", "value": "900"}]},
+        "",
+    ),
     "any value": ({"taints": TAINTED}, {"tolerations": [{"key": "team", "operator": "Exists"}]}, ""),
     "any taint": ({"taints": TAINTED}, {"tolerations": [{"operator": "Exists"}]}, ""),
     "another effect": (
@@ -145,6 +155,17 @@ TAKES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         {"taints": [*TAINTED, taint("gpu", effect="NoExecute")]},
         {"tolerations": [{"key": "team", "operator": "Exists"}]},
         "tainted",
+    ),
+    "a taint that will pass": ({"taints": [taint("node.kubernetes.io/memory-pressure")]}, {}, "not ready"),
+    "a taint that will pass beside one that stays": (
+        {"taints": [taint("node.kubernetes.io/network-unavailable"), *TAINTED]},
+        {},
+        "tainted",
+    ),
+    "a taint that will pass is tolerated": (
+        {"taints": [taint("node.kubernetes.io/disk-pressure")]},
+        {"tolerations": [{"operator": "Exists"}]},
+        "",
     ),
     "cordoned": ({"unschedulable": True}, {}, "cordoned"),
     "the label": ({}, {"nodeSelector": {HOST: "n1"}}, ""),
@@ -202,6 +223,14 @@ def test_no_nodes_and_no_pods() -> None:
     assert none.why == "no node takes a pod of back: there is none"
     assert no_room([need(0)], ()) is None
     assert no_room([], machines_of([node("n1")], [], gone=())) is None
+
+
+def test_a_node_that_is_being_set_up_may_take_pods_soon() -> None:
+    """The cloud takes the one away; and a pod that asks for memory gets a toleration of the other."""
+    for key in ("node.cloudprovider.kubernetes.io/uninitialized", "node.kubernetes.io/memory-pressure"):
+        found = no_room([need()], machines_of([node("n1", taints=[taint(key)])], [], gone=()))
+        assert found is not None
+        assert not found.certain
 
 
 def test_a_pod_with_a_priority_may_drive_out_others() -> None:

@@ -270,6 +270,14 @@ def test_an_object_that_is_not_there_is_passed_over(clock: RecordingClock) -> No
     assert [one["involvedObject"]["name"] for one in posted(server)] == ["front"]  # type: ignore[index]
 
 
+def test_an_event_whose_answer_was_lost_is_no_trouble(clock: RecordingClock) -> None:
+    """It is sent again, and finds itself: the name is nobody else's."""
+    there = refused(409, "AlreadyExists", 'events "back.1.1" already exists')
+    with serve(there) as server:
+        assert tell_all(story(server, clock), [ROUTED]) == ""
+    assert len(posted(server)) == len(STACK.names)
+
+
 def test_after_a_refusal_it_is_silent_and_says_why_once(clock: RecordingClock) -> None:
     said = 'User "ci" cannot create resource "events" in API group "" in the namespace "shop"'
     with serve(refused(403, "Forbidden", said)) as server:

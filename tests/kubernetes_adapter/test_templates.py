@@ -123,6 +123,39 @@ def test_command_lines_and_headers_are_sealed_too(place: dict[str, object], show
     assert ("(secret " not in found) is shown
 
 
+def _with(**fields: object) -> Template:
+    """Fields of the pod, or of its container: ``env`` and ``volumeMounts``."""
+    made = template("pair-front", Slot.BLUE)
+    container = made["spec"]["containers"][0]
+    for name, value in fields.items():
+        (container if name in {"env", "volumeMounts"} else made["spec"])[name] = value
+    return template_of(made, service=FRONT, slot=Slot.BLUE, stack=names.marks_of_all(STACK), key="k")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "line"),
+    [
+        ({}, {"imagePullSecrets": [{"name": "mine"}]}, "spec.imagePullSecrets.mine: (not set) -> (there)"),
+        ({}, {"volumes": [{"name": "tmp", "emptyDir": {}}]}, "spec.volumes.tmp: (not set) -> (there)"),
+        ({"env": []}, {"env": [{"name": "X"}]}, "spec.containers.front.env.X: (not set) -> "),
+    ],
+    ids=["pull secret", "empty folder", "variable without a value"],
+)
+def test_what_has_a_name_and_nothing_else_is_a_setting(
+    one: dict[str, object], other: dict[str, object], line: str
+) -> None:
+    assert _with(**one).differences(_with(**other)) == (line,)
+
+
+def test_one_volume_mounted_twice_is_two_settings() -> None:
+    def mounts(first: str) -> list[dict[str, object]]:
+        return [{"name": "data", "mountPath": path} for path in (first, "/z")]
+
+    assert _with(volumeMounts=mounts("/a")).differences(_with(volumeMounts=mounts("/b"))) == (
+        "spec.containers.front.volumeMounts.data.mountPath: /a -> /b",
+    )
+
+
 def test_a_long_text_is_cut_and_still_compared() -> None:
     one, other = settings(Slot.BLUE, TEXT="x" * 500 + "1"), settings(Slot.BLUE, TEXT="x" * 500 + "2")
     assert one != other

@@ -113,6 +113,21 @@ def test_several_paths_merge_as_kubectl_does(tmp_path: Path) -> None:
     assert loaded(value, context="two").server.host == "third.test"
 
 
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_file_among_several_says_nothing(text: str, tmp_path: Path) -> None:
+    """As after ``touch``, for a tool to write into; alone it names no context."""
+    (tmp_path / "empty").write_text(text, encoding="utf-8")
+    path = written(tmp_path / "config", config())
+    assert loaded(os.pathsep.join([str(tmp_path / "empty"), str(path)])).server.host == "api.test"
+    with pytest.raises(UsageError, match="no current-context"):
+        loaded(str(tmp_path / "empty"))
+
+
+def test_a_home_that_is_nobodys_is_a_path_that_is_not_there() -> None:
+    with pytest.raises(UsageError, match="there is no file ~nobody-of-here/cfg"):
+        loaded("~nobody-of-here/cfg")
+
+
 def test_a_relative_path_starts_from_its_own_file(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "token").write_text("from-the-file\n", encoding="utf-8")
@@ -147,6 +162,18 @@ def test_in_a_pod_it_is_the_service_account_and_its_token_is_read_again(tmp_path
     (tmp_path / "token").unlink()
     clock.skip(56)
     assert token() == "Bearer second", "a file that is away for a moment leaves the last token in use"
+
+
+@pytest.mark.parametrize("port", ["", "tcp://10.96.0.1:443", "70000"])
+def test_in_a_pod_a_port_that_is_none_is_told(port: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t", encoding="utf-8")
+    (tmp_path / "ca.crt").write_text("PEM", encoding="utf-8")
+    environ = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": port}
+    if not port:
+        assert load_cluster(environ, home=tmp_path, pod=tmp_path).server.port == 443
+        return
+    with pytest.raises(UsageError, match="KUBERNETES_SERVICE_PORT is no port"):
+        load_cluster(environ, home=tmp_path, pod=tmp_path)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------
@@ -273,6 +300,14 @@ def test_users() -> None:
         ("Impersonate-Group", "a"),
         ("Impersonate-Group", "b"),
         ("Impersonate-Extra-Why", "x"),
+    )
+
+
+def test_what_a_header_cannot_hold_of_an_impersonations_name_is_escaped_as_kubectl_does() -> None:
+    acting: Tree = {"token": "t", "as": "bob", "as-user-extra": {"acme.com/project": ["x"], "a: b%": ["y"]}}
+    assert identity_of(loaded(yaml.safe_dump(config(user=acting)))).headers[1:] == (
+        ("Impersonate-Extra-a%3A%20b%25", "y"),
+        ("Impersonate-Extra-acme.com%2Fproject", "x"),
     )
 
 

@@ -35,7 +35,7 @@ from bluegreen.platforms.kubernetes.errors import (
     Unauthorized,
     Unreachable,
 )
-from bluegreen.platforms.kubernetes.resources import CONFIG_MAPS, DEPLOYMENTS, SERVICES
+from bluegreen.platforms.kubernetes.resources import ACCESS_REVIEWS, CONFIG_MAPS, DEPLOYMENTS, SERVICES
 from bluegreen.platforms.kubernetes.transport import Api
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ READS: dict[str, Callable[[Api], object]] = {
     "list": lambda api: api.list(SERVICES.all("alfred"), until=LIMIT),
     "list of metadata": lambda api: api.list_metadata(SERVICES.all("alfred"), until=LIMIT),
     "text": lambda api: api.text(f"{SERVICE}/log", until=LIMIT),
+    "review": lambda api: api.review(ACCESS_REVIEWS.all(""), {}, until=LIMIT),
 }
 VERSIONED = {"metadata": {"resourceVersion": "7"}, "spec": {}}
 GUARDED: dict[str, Callable[[Api], object]] = {
@@ -71,7 +72,7 @@ UNGUARDED: dict[str, Callable[[Api], object]] = {
     "merge patch": lambda api: api.merge_patch(SERVICE, {"spec": {}}, until=LIMIT),
     "apply": lambda api: api.apply(SERVICE, {"spec": {}}, manager="bluegreen", until=LIMIT),
     "json patch": lambda api: api.json_patch(DEPLOYMENT, [{"op": "add", "path": "/x", "value": 1}], until=LIMIT),
-    "create": lambda api: api.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, until=LIMIT),
+    "create": lambda api: api.create(CONFIG_MAPS.all("alfred"), {}, until=LIMIT),
     "delete": lambda api: api.delete(SERVICE, until=LIMIT),
 }
 ALL = READS | GUARDED | UNGUARDED

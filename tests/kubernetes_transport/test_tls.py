@@ -154,7 +154,15 @@ def test_a_key_of_another_certificate_is_refused_without_being_shown(papers: Pap
         assert raised.value.__suppress_context__
 
 
+def test_what_stands_beside_the_certificates_may_be_in_any_language(papers: Papers) -> None:
+    """As in the bundle of Mozilla's authorities, which names them in their own."""
+    bundle = f"# NetLock Arany (Class Gold) Főtanúsítvány\n{papers.authority}"
+    assert context_of(Trust(authorities=bundle), None).cert_store_stats()["x509_ca"] == 1
+
+
 def test_an_authority_that_is_none_is_refused() -> None:
+    with pytest.raises(UsageError, match="not a certificate in PEM"):
+        context_of(Trust(authorities="Főtanúsítvány"), None)
     with pytest.raises(UsageError, match="not a certificate in PEM"):
         context_of(Trust(authorities="canary"), None)
 

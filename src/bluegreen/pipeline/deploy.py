@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 STAGE_SLACK: Seconds = 30.0
 """Beyond the grace of the services that are ended first."""
+GIVING_UP: Seconds = 10.0
+"""And for each of them: so long beyond its grace a platform may wait for what does not end, until it gives that up."""
 
 
 def deploy(tools: Tools, plan: Plan, *, grip: Grip) -> None:
@@ -45,4 +47,4 @@ def _keep_floor(tools: Tools, plan: Plan) -> None:
 
 def stage_limit(tools: Tools) -> Seconds:
     """How long a stage may take: what it ends first has its grace, service after service."""
-    return sum(service.grace for service in tools.stack.services) + STAGE_SLACK
+    return sum(service.grace + GIVING_UP for service in tools.stack.services) + STAGE_SLACK

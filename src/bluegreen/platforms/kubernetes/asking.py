@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Pod
     from bluegreen.domain.stack import HttpCheck, Marks, Seconds, Stack
     from bluegreen.platforms.kubernetes.cluster import Cluster
-    from bluegreen.platforms.kubernetes.objects import Service
+    from bluegreen.platforms.kubernetes.objects import Service, ServicePort
     from bluegreen.platforms.kubernetes.pace import Pace
     from bluegreen.platforms.kubernetes.watch import StoppableClock
     from bluegreen.ports import Check, Clock
@@ -152,7 +152,7 @@ class Asking:
         if found is None:
             whom = name or f"{check.check.service} in {check.slot}"
             return _Place(whom=whom, why=f"there is no Service {name or 'of the slot alone'}", absent=True)
-        port = self._port(found, check)
+        port = self._port(found, check, services)
         if self._direct:
             why = "it has no address in the cluster"
             return _Place(whom=name, address=_address(found, port), service=True, why=why)
@@ -167,17 +167,20 @@ class Asking:
         found = _named(services, self._marks_of(check).users)
         if not self._direct or found is None:
             return _Place(whom=whom, why=_NOT_FROM_HERE)
-        address = _address(found, self._port(found, check))
+        address = _address(found, self._port(found, check, services))
         return _Place(whom=whom, address=address, service=True, why=_NOT_FROM_HERE)
 
     def _marks_of(self, check: Check) -> Marks:
         return names.marks_of(self._stack.service(check.check.service))
 
-    def _port(self, service: Service, check: Check) -> int:
-        """The port of the app file where the Service offers it, else its first."""
+    def _port(self, service: Service, check: Check, services: Sequence[Service]) -> int:
+        """The port of the app file where the Service offers it, else the one that is called as users' port is or leads
+        where that leads, else its first.
+        """
         wanted = self._stack.service(check.check.service).port
-        offered = [port.port for port in service.ports]
-        return wanted if wanted in offered or not offered else offered[0]
+        users = _named(services, self._marks_of(check).users)
+        usual = next((port for port in users.ports if port.port == wanted), None) if users is not None else None
+        return min(service.ports, key=lambda port: _strangeness(port, wanted, usual)).port if service.ports else wanted
 
     def _made(self, request: _Request, *, until: Instant) -> CheckResult:
         wanted = request.check.check
@@ -324,6 +327,17 @@ class _Pool:
 
 def _named(services: Sequence[Service], name: str) -> Service | None:
     return next((service for service in services if service.meta.name == name), None)
+
+
+def _strangeness(port: ServicePort, wanted: int, usual: ServicePort | None) -> int:
+    """How far a port is from the one that is wanted; ``usual``: how users' Service offers that."""
+    if port.port == wanted:
+        return 0
+    if usual is None:
+        return 3
+    if port.name and port.name == usual.name:
+        return 1
+    return 2 if port.target and port.target == usual.target else 3
 
 
 def _address(service: Service, port: int) -> str:

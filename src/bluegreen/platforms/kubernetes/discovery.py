@@ -19,7 +19,7 @@ from bluegreen.platforms.kubernetes.verdicts import refuse
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bluegreen.domain.stack import Marks, Stack
+    from bluegreen.domain.stack import Marks, Seconds, Stack
     from bluegreen.domain.stack import Service as StackService
     from bluegreen.platforms.kubernetes.objects import Budget, Deployment, Service
     from bluegreen.ports import Finding
@@ -68,7 +68,7 @@ def discover(stack: Stack, there: Objects) -> Found:
         ported, wrong = _ported(service, there)
         doubts += [*wrong, *_doubtful(marks, there)]
         usual = there.service(marks.users) is None or marks == names.convention(service.name, users=service.users)
-        services.append(replace(ported, marks=None if usual else marks))
+        services.append(replace(ported, marks=None if usual else marks, grace=_grace(service, marks, there)))
     return Found(stack=replace(stack, services=tuple(services)), doubts=tuple(doubts))
 
 
@@ -257,6 +257,12 @@ def budgets_of(marks: Marks, budgets: Iterable[Budget]) -> Iterator[Budget]:
     """The budgets that cover pods of the service."""
     pods = [marks.selector(slot).items() for slot in Slot]
     return (each for each in budgets if any(dict(each.selector).items() <= one for one in pods))
+
+
+def _grace(service: StackService, marks: Marks, there: Objects) -> Seconds:
+    """The app file's, or its pods' own where that is longer: so long they may go on serving when they are ended."""
+    own = (each.grace for slot in Slot for each in _workloads(marks, slot, there))
+    return max((service.grace, *own))
 
 
 def _doubtful(marks: Marks, there: Objects) -> Iterator[Finding]:

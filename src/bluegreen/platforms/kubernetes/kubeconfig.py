@@ -69,7 +69,7 @@ def load_cluster(
     if value is not None:
         merged, notes = _given(value)
         return cluster_of(merged, context=context, environ=environ, notes=notes)
-    own = (home or Path.home()) / HOME
+    own = (home or _expanded("~")) / HOME
     if own.is_file():
         return cluster_of(merge([_file(own)]), context=context, environ=environ)
     if environ.get("KUBERNETES_SERVICE_HOST") and (pod / "token").is_file():
@@ -89,7 +89,15 @@ def _given(value: str) -> tuple[Merged, tuple[str, ...]]:
     content = content_of(value)
     if content is not None:
         return merge([(parse(content, whose="KUBECONFIG"), None)]), ()
-    return _files([Path(part).expanduser() for part in value.strip().split(os.pathsep) if part])
+    return _files([_expanded(part) for part in value.strip().split(os.pathsep) if part])
+
+
+def _expanded(text: str) -> Path:
+    """With the home for a ``~``; as it is where nobody knows that home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -150,7 +158,8 @@ def _file(path: Path) -> tuple[Node, Path | None]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise UsageError(f"{_name(path)}: {why}", mend="check what KUBECONFIG names") from None
-    return parse(text, whose=str(path)), path.absolute().parent
+    # An empty one is a kubeconfig that says nothing, as kubectl has it.
+    return parse(text if text.strip() else "{}", whose=str(path)), path.absolute().parent
 
 
 def parse(text: str, *, whose: str) -> Node:

@@ -15,6 +15,7 @@ from bluegreen.platforms.kubernetes.errors import MissingRight, NotFound, Unauth
 from bluegreen.platforms.kubernetes.live import Live
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.objects import (
+    answering,
     deployment_of,
     event_of,
     lease_of,
@@ -151,7 +152,8 @@ class Sight:
         if not {each.service for each in slices}.issuperset(behind.values()):
             return None  # a Service with a selector has a slice, be it an empty one; a slot may have no Service
         return {
-            service: sum(each.answering for each in slices if each.service == name) for service, name in behind.items()
+            service: sum(answering(each for each in slices if each.service == name).values())
+            for service, name in behind.items()
         }
 
     def look(self, *, until: Instant) -> Live:

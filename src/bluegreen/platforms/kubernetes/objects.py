@@ -9,7 +9,7 @@ from bluegreen.domain.values import dataclass, field
 from bluegreen.platforms.kubernetes.node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bluegreen.platforms.kubernetes.node import Json
 
@@ -29,6 +29,8 @@ class Writer:
     manager: str
     operation: str
     at: float
+    selector: bool = False
+    """Whether a Service's selector is among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +128,8 @@ class Deployment:
     conditions: tuple[Condition, ...]
     deadline: int = 600
     """``progressDeadlineSeconds``."""
+    grace: int = 30
+    """Its pods' ``terminationGracePeriodSeconds``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +216,11 @@ class Endpoint:
     uid: str
     node: str
 
+    @property
+    def name(self) -> str:
+        """The pod's; of what is no pod, its address."""
+        return self.pod or next(iter(self.addresses), "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointSlice:
@@ -223,10 +232,17 @@ class EndpointSlice:
     ports: tuple[tuple[str, int], ...] = ()
     """The Service's name for each, and the number that the pods listen on: named targets are resolved."""
 
-    @property
-    def answering(self) -> int:
-        """How many of the endpoints get requests."""
-        return sum(each.ready and not each.terminating for each in self.endpoints)
+
+def answering(slices: Iterable[EndpointSlice]) -> dict[str, bool]:
+    """Whom the slices of one Service have, by name, and whether each gets requests wherever it stands.
+
+    Of a Service with addresses of both families a pod stands in a slice of each, and while it is moved from one slice
+    to another it may stand in both.
+    """
+    found: dict[str, bool] = {}
+    for each in (endpoint for one in slices for endpoint in one.endpoints):
+        found[each.name] = found.get(each.name, True) and each.ready and not each.terminating
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +364,7 @@ def _writer(node: Node) -> Writer:
         manager=node.at("manager").text(),
         operation=node.at("operation").text(),
         at=moment(node.at("time").text()),
+        selector=bool(node.at("fieldsV1", "f:spec", "f:selector")),
     )
 
 
@@ -393,6 +410,7 @@ def deployment_of(item: Json) -> Deployment:
         available=status.at("availableReplicas").number(),
         conditions=_conditions(status),
         deadline=spec.at("progressDeadlineSeconds").number(600),
+        grace=template.at("spec", "terminationGracePeriodSeconds").number(30),
     )
 
 
@@ -437,8 +455,12 @@ def pod_of(item: Json) -> Pod:
         conditions=_conditions(status),
         message=status.at("message").text(),
         nominated=status.at("nominatedNodeName").text(),
-        probes=tuple(_probe_times(one) for one in node.at("spec", "containers").items()),
+        probes=tuple(_probe_times(one) for kind in _PROBED for one in node.at("spec", kind).items()),
     )
+
+
+_PROBED = ("initContainers", "containers")
+"""Init containers that go on running have probes too."""
 
 
 def _probe_times(node: Node) -> ProbeTimes:

@@ -24,7 +24,7 @@ from bluegreen.domain.snapshot import (
 )
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.kubernetes import names
-from bluegreen.platforms.kubernetes.objects import value_of
+from bluegreen.platforms.kubernetes.objects import answering, value_of
 from bluegreen.platforms.kubernetes.route import route_of
 from bluegreen.platforms.kubernetes.sayings import LONGEST, NOTHING, sayings
 from bluegreen.platforms.kubernetes.sizes import sizes
@@ -32,7 +32,7 @@ from bluegreen.platforms.kubernetes.stage_patch import place_of
 from bluegreen.platforms.kubernetes.templates import for_slot, template_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bluegreen.domain.snapshot import ContainerState
     from bluegreen.domain.stack import Instant, Marks, Stack
@@ -84,21 +84,12 @@ def _route(live: Live, service: str, pods: Mapping[str, Pod]) -> Route:
 
 
 def _endpoints(live: Live, service: str, pods: Mapping[str, Pod], *, stranger: Slot | None) -> tuple[Endpoint, ...]:
-    """A pod that is none of the stack's is told as one of the other slot: users must not be sent to it."""
+    """What is no pod of the stack's is told as one of the other slot: users must not be sent to it."""
     other = stranger.other if stranger is not None else Slot.BLUE
     return tuple(
-        Endpoint(
-            pod=each.pod,
-            slot=pods[each.pod].slot if each.pod in pods else other,
-            ready=each.ready and not each.terminating,
-        )
-        for each in sorted(_ends(live, service), key=lambda one: one.pod)
-        if each.pod
+        Endpoint(pod=name, slot=pods[name].slot if name in pods else other, ready=ready)
+        for name, ready in sorted(answering(live.slices_of(service)).items())
     )
-
-
-def _ends(live: Live, service: str) -> Iterable[objects.Endpoint]:
-    return (endpoint for found in live.slices_of(service) for endpoint in found.endpoints)
 
 
 # --- workloads ----------------------------------------------------------------------------------------------------
@@ -205,7 +196,7 @@ def _reachable(live: Live, service: str, slot: Slot) -> int | None:
     name = live.marks_of(service).preview(slot)
     if not live.slices_of(name):
         return None  # a Service with a selector has a slice, be it an empty one
-    return sum(each.answering for each in live.slices_of(name))
+    return sum(answering(live.slices_of(name)).values())
 
 
 # --- pods ---------------------------------------------------------------------------------------------------------

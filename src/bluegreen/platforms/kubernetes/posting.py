@@ -11,7 +11,7 @@ from bluegreen.domain.events import Summary
 from bluegreen.domain.excerpt import shown
 from bluegreen.domain.stack import after
 from bluegreen.platforms.kubernetes import names
-from bluegreen.platforms.kubernetes.errors import NotFound
+from bluegreen.platforms.kubernetes.errors import AlreadyExists, NotFound
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.resources import EVENTS
 from bluegreen.platforms.kubernetes.telling import tell
@@ -66,7 +66,8 @@ class Post:
             self._objects[told.about] = about
             self._count += 1
             body = _event(told, about, namespace=self._namespace, at=at, number=self._count)
-            self.api.create(EVENTS.all(self._namespace), body, until=until)
+            with suppress(AlreadyExists):  # our own first try, whose answer was lost: the name is only ours
+                self.api.create(EVENTS.all(self._namespace), body, until=until)
         except (Interrupted, NotFound):
             raise
         except BluegreenError as error:

@@ -65,20 +65,27 @@ def times(one: Mapping[str, Fraction], count: int) -> Amounts:
 def asked(spec: Node, kind: str = "requests") -> Amounts:
     """What one pod takes. ``spec``: a pod's, or a pod template's; ``kind``: ``requests`` or ``limits``.
 
-    Init containers run before the others, one by one; one that restarts always stays beside them.
+    Init containers run before the others, one by one; one that restarts always stays beside them. What is not
+    requested is requested to its limit, as the API server writes it into a pod, and not into a template.
     """
-    running: Amounts = plus(*(amounts(one.at("resources", kind)) for one in spec.at("containers").items()))
+    running: Amounts = plus(*(_of(one.at("resources"), kind) for one in spec.at("containers").items()))
     beside: Amounts = {}
     highest: Amounts = {}
     for one in spec.at("initContainers").items():
-        own = amounts(one.at("resources", kind))
+        own = _of(one.at("resources"), kind)
         if one.at("restartPolicy").text() == "Always":
             beside = plus(beside, own)
             highest = _most(highest, beside)
         else:
             highest = _most(highest, plus(beside, own))
-    whole = _most(plus(running, beside), highest) | amounts(spec.at("resources", kind))
-    return plus(whole, amounts(spec.at("overhead")))
+    whole = _most(plus(running, beside), highest)
+    return plus(_of(spec.at("resources"), kind, unless=whole), amounts(spec.at("overhead")))
+
+
+def _of(resources: Node, kind: str, *, unless: Mapping[str, Fraction] | None = None) -> Amounts:
+    """``unless``: what its containers take, where nothing is said of the whole."""
+    limits = amounts(resources.at("limits")) if kind == "requests" else {}
+    return {**limits, **(unless or {}), **amounts(resources.at(kind))}
 
 
 def _most(*many: Mapping[str, Fraction]) -> Amounts:

@@ -7,7 +7,7 @@ import binascii
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bluegreen.domain.errors import UsageError
 from bluegreen.platforms.kubernetes.cluster import Certificate, Cluster, Identity, Server, Trust
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 IN_CLUSTER = "in-cluster"
 _CLUSTER_EXTENSION = "client.authentication.k8s.io/exec"
+_PORTS = 65536
+_OF_HEADER_NAMES = "!#$&'*+^`|"
+"""What the name of a header may hold besides letters, digits and ``-._~``; but for ``%``, which escapes all else."""
 
 
 def cluster_of(merged: Merged, *, context: str, environ: Mapping[str, str], notes: tuple[str, ...] = ()) -> Cluster:
@@ -50,7 +53,9 @@ def cluster_of(merged: Merged, *, context: str, environ: Mapping[str, str], note
 
 def cluster_in_pod(folder: Path, *, environ: Mapping[str, str]) -> Cluster:
     """The cluster that this pod runs in, as its service account; the token is read again as it is replaced."""
-    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT", "443")
+    host, port = environ["KUBERNETES_SERVICE_HOST"], environ.get("KUBERNETES_SERVICE_PORT") or "443"
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < _PORTS):
+        raise UsageError("KUBERNETES_SERVICE_PORT is no port", mend="set KUBECONFIG to a kubeconfig's path")
     namespace = folder / "namespace"
     return Cluster(
         context=IN_CLUSTER,
@@ -209,7 +214,8 @@ def _impersonation(user: Node) -> list[tuple[str, str]]:
     headers = [("Impersonate-User", user.at("as").text()), ("Impersonate-Uid", user.at("as-uid").text())]
     headers += [("Impersonate-Group", group) for group in user.at("as-groups").texts()]
     for name in user.at("as-user-extra").mapping():
-        headers += [(f"Impersonate-Extra-{name}", value) for value in user.at("as-user-extra", name).texts()]
+        key = quote(name, safe=_OF_HEADER_NAMES)
+        headers += [(f"Impersonate-Extra-{key}", value) for value in user.at("as-user-extra", name).texts()]
     return [(name, value) for name, value in headers if value]
 
 

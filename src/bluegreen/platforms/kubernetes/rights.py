@@ -381,7 +381,7 @@ def account_of(api: Api, *, until: Instant) -> str:
     """Who the API server takes us for; empty: it does not say."""
     body: Json = {"apiVersion": SELF_REVIEWS.group_version, "kind": "SelfSubjectReview"}
     try:
-        answer = api.create(SELF_REVIEWS.all(""), body, until=until)
+        answer = api.review(SELF_REVIEWS.all(""), body, until=until)
     except Refused:
         return ""
     return clean(Node(answer).at("status", "userInfo", "username").text())
@@ -400,7 +400,7 @@ def _grants(api: Api, namespace: str, *, until: Instant) -> tuple[_Grant, ...]:
         "spec": {"namespace": namespace},
     }
     try:
-        answer = api.create(RULES_REVIEWS.all(""), body, until=until)
+        answer = api.review(RULES_REVIEWS.all(""), body, until=until)
     except Refused:
         return ()  # nothing is plain then: each is asked for
     return tuple(_grant(rule) for rule in Node(answer).at("status", "resourceRules").items())
@@ -430,5 +430,5 @@ def _allowed(api: Api, lack: Lack, *, until: Instant) -> bool:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": {name: value for name, value in attributes.items() if value}},
     }
-    answer = api.create(ACCESS_REVIEWS.all(""), body, until=until)
+    answer = api.review(ACCESS_REVIEWS.all(""), body, until=until)
     return Node(answer).at("status", "allowed").flag()

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _FIXED = ("kind://", "k3s://")
 """Providers whose clusters do not grow by themselves."""
 _NOT_READY = "not ready"
+_PASSING = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""Taints by which Kubernetes itself says how a node is doing: they go when it does better, and of some of them pods
+get a toleration that their template has not.
+"""
 _KARPENTER = "karpenter.sh/nodepool"
 
 
@@ -121,8 +125,9 @@ def refusal(machine: Machine, need: Need) -> str:
     """Why the node takes no pod of it, however empty it is; empty: it does."""
     if machine.shut:
         return machine.shut
-    if any(not _tolerated(taint, need.spec) for taint in machine.taints):
-        return "tainted"
+    keeping = [key for key, value, effect in machine.taints if not _tolerated((key, value, effect), need.spec)]
+    if keeping:
+        return _NOT_READY if all(key.startswith(_PASSING) for key in keeping) else "tainted"
     selector = need.spec.at("nodeSelector").pairs()
     chosen = all(value_of(machine.labels, name) == value for name, value in selector.items())
     return "" if chosen and _wanted_by(need.spec, machine) else "not among those that its template selects"
@@ -136,9 +141,11 @@ def _tolerates(toleration: Node, taint: tuple[str, str, str]) -> bool:
     key, value, effect = taint
     if toleration.at("effect").text() not in {"", effect}:
         return False
-    if toleration.at("operator").text() == "Exists":
-        return toleration.at("key").text() in {"", key}
-    return (toleration.at("key").text(), toleration.at("value").text()) == (key, value)
+    named, operator = toleration.at("key").text(), toleration.at("operator").text()
+    if operator == "Exists":
+        return named in {"", key}
+    # What is not read holds: newer versions compare numbers as well.
+    return named == key and (operator not in {"", "Equal"} or toleration.at("value").text() == value)
 
 
 def _wanted_by(spec: Node, machine: Machine) -> bool:
@@ -179,7 +186,7 @@ def no_room(needs: Sequence[Need], machines: Sequence[Machine]) -> NoRoom | None
 
 def _may_change(need: Need, machines: Sequence[Machine]) -> bool:
     """A cluster may grow, a node that is not ready may be so soon, and a pod with a priority may drive out others."""
-    soon = any(machine.grows or machine.shut == _NOT_READY for machine in machines)
+    soon = any(machine.grows or refusal(machine, need) == _NOT_READY for machine in machines)
     return soon or bool(need.spec.at("priorityClassName").text())
 
 

@@ -30,7 +30,8 @@ def route_of(service: objects.Service, marks: Marks, *, endpoints: tuple[Endpoin
 
 
 def _last_writer(meta: objects.Meta) -> str:
-    """Whoever wrote it last, when it was not a run of ours."""
+    """Whoever wrote its selector last, when it was not a run of ours; where nobody is said to have, all of it."""
+    writers = [writer for writer in meta.writers if writer.selector] or meta.writers
     # Times are whole seconds: of one second, a stranger's write is told rather than ours.
-    last = max(meta.writers, key=lambda writer: (writer.at, writer.manager not in _OURS), default=None)
+    last = max(writers, key=lambda writer: (writer.at, writer.manager not in _OURS), default=None)
     return last.manager if last is not None and last.manager not in _OURS else ""

@@ -111,7 +111,8 @@ class Slots:
         if found is None or (found.replicas == 0 and not self._pods(service, slot, until=until)):
             return False
         gone = _Gone(self._scale(found, replicas=0, until=until), self._of(service).selector(slot))
-        over = after(self._clock.now(), self._stack.service(service).grace + _STUCK)
+        grace = max(self._stack.service(service).grace, found.grace)
+        over = after(self._clock.now(), grace + _STUCK)
         with self._unless_stuck(over, until=until):
             self._wait_for(gone, grip=grip, until=min(over, until))
             while self._pods(service, slot, until=until):  # the watch may not have seen the youngest

@@ -6,6 +6,7 @@ What else speaks against a release is the preflight's.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import NotStarted, PlatformError
@@ -115,23 +116,23 @@ def _shown(selector: dict[str, str], marks: Marks) -> str:
 
 
 def require_version(api: Api, *, until: Instant) -> None:
-    """Return when the cluster is new enough, or may not be asked. Raises PlatformError."""
+    """Return when the cluster is new enough, or does not say how new it is. Raises PlatformError."""
     try:
         found = Node(api.get(VERSION, until=until))
     except Refused:
         return
     major, minor = _number(found.at("major").text()), _number(found.at("minor").text())
-    if major and (major, minor) < OLDEST:
+    if major is not None and minor is not None and (major, minor) < OLDEST:
         raise PlatformError(
             f"the cluster is Kubernetes {major}.{minor}; {OLDEST[0]}.{OLDEST[1]} is the oldest that is supported",
             mend="update the cluster, or name another one with --context",
         )
 
 
-def _number(text: str) -> int:
-    """``30+`` is how some providers write 30."""
-    digits = text.rstrip("+")
-    return int(digits) if digits.isascii() and digits.isdigit() else 0
+def _number(text: str) -> int | None:
+    """``30+`` is how some providers write 30, and there are other ways; None: it is no number."""
+    found = re.match(r"[0-9]{1,9}", text)
+    return int(found[0]) if found is not None else None
 
 
 def require_namespace(api: Api, namespace: str, *, until: Instant) -> None:

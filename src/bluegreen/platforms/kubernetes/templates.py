@@ -39,6 +39,8 @@ _HARMLESS = re.compile(
     )
 )
 """What a variable may be and still be shown, if its name does not sound like a secret's either."""
+_AGAIN = re.compile(r"#[0-9]+$")
+"""After a name that stands in its list before."""
 _COMMAND = re.compile(r"\.(?:args|command)\.[0-9]+$")
 _OWN = frozenset({names.RELEASE, "kubectl.kubernetes.io/restartedAt"})
 _HASH = "pod-template-hash"
@@ -119,8 +121,9 @@ def _flat(value: object, place: str, seal: _Seal) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         yield from _flat_fields(value, place, seal)
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _flat(item, _below(place, _name_of(item) or str(index)), seal)
+        for key, item in _keyed(value):
+            below = _below(place, key)
+            yield from tuple(_flat(item, below, seal)) or (((below, "(there)"),) if _name_of(item) else ())
     elif isinstance(value, str) and _COMMAND.search(place):
         yield place, seal.argument(value)
     elif value is not None:
@@ -129,7 +132,7 @@ def _flat(value: object, place: str, seal: _Seal) -> Iterator[tuple[str, str]]:
 
 def _flat_fields(fields: dict[str, object], place: str, seal: _Seal) -> Iterator[tuple[str, str]]:
     if _is_variable(fields, place):
-        yield place, seal.variable(str(fields["name"]), str(fields["value"]))
+        yield place, seal.variable(str(fields["name"]), str(fields.get("value", "")))
         return
     for name in fields:
         if name != "name" or not _named_by(place, fields):
@@ -137,11 +140,23 @@ def _flat_fields(fields: dict[str, object], place: str, seal: _Seal) -> Iterator
 
 
 def _is_variable(fields: dict[str, object], place: str) -> bool:
-    return (".env." in place or ".httpHeaders." in place) and set(fields) == {"name", "value"}
+    """A value that is empty is left out by the API."""
+    return (".env." in place or ".httpHeaders." in place) and set(fields) in ({"name", "value"}, {"name"})
 
 
 def _named_by(place: str, fields: dict[str, object]) -> bool:
-    return place.endswith(f".{fields['name']}")
+    return _AGAIN.sub("", place).endswith(f".{fields['name']}")
+
+
+def _keyed(items: Sequence[object]) -> Iterator[tuple[str, object]]:
+    """Each under its name, else its number; what has the name of an earlier one, as a volume's second mount, is told
+    from it.
+    """
+    seen: dict[str, int] = {}
+    for index, item in enumerate(items):
+        name = _name_of(item)
+        seen[name] = seen.get(name, 0) + 1
+        yield (f"{name}#{seen[name]}" if seen[name] > 1 else name) if name else str(index), item
 
 
 def _name_of(item: object) -> str:

@@ -31,8 +31,10 @@ def context_of(trust: Trust, certificate: Certificate | None) -> ssl.SSLContext:
 
 
 def _trusting(trust: Trust) -> ssl.SSLContext:
+    # Beside the certificates bundles have names in any letters, which Python's reader does not take.
+    plain = trust.authorities.encode("ascii", "replace").decode("ascii")
     try:
-        context = ssl.create_default_context(cadata=trust.authorities or None)
+        context = ssl.create_default_context(cadata=plain or None)
     except (ssl.SSLError, ValueError):
         # From None: the fault could quote what it was given.
         raise UsageError(

@@ -4,7 +4,7 @@ What is sent again, with a growing pause, until the call's own limit:
 
 - answered 429: every verb, for nothing was done; the server's Retry-After is kept to;
 - no connection: every verb, for nothing was sent;
-- a reset, silence or 5xx: what reads, and what writes with a precondition. A precondition is read from the call itself:
+- a reset, silence or 5xx: what reads or reviews, and what writes with a precondition. It is read from the call itself:
   ``metadata.resourceVersion`` in a patch, a ``test`` in a JSON patch, the name of a new object, the preconditions of a
   deletion. Its second try may find its own first one and be told Conflict, AlreadyExists or NotFound: read back. Any
   other write ends as LostAnswer;
@@ -214,6 +214,10 @@ class Api:
         found = Node(self._json(call, until=until))
         version = found.at("metadata", "resourceVersion").text()
         return Listing(items=tuple(item.mapping() for item in found.at("items").items()), version=version)
+
+    def review(self, path: str, body: Json, *, until: Instant) -> Json:
+        """POST a question, of which the API server keeps nothing: as harmless to repeat as any that is read."""
+        return self._json(_write("POST", path, body, verb="create", guarded=True, query=()), until=until)
 
     def text(self, path: str, *, until: Instant, query: Query = ()) -> str:
         """Plain text, such as a container's log; cut at LARGEST_TEXT."""

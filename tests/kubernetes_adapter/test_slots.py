@@ -1,0 +1,62 @@
+"""Ending a slot, as far as no cluster is needed for it: for how long its pods are waited for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.kubernetes_adapter.asking_kit import by_path
+from tests.kubernetes_adapter.objects_kit import STACK, deployment, live, template
+from tests.kubernetes_transport.kit import RecordingClock, serving
+from tests.kubernetes_transport.server import reply
+
+from bluegreen.domain.errors import DeadlineExceeded
+from bluegreen.domain.release import RunKind
+from bluegreen.domain.stack import Instant, Service, Slot, Stack
+from bluegreen.pipeline.deploy import stage_limit
+from bluegreen.platforms.kubernetes.looking import Sight
+from bluegreen.platforms.kubernetes.slots import Slots
+from bluegreen.ports import Grip, Purpose
+from bluegreen.testing import Rehearsal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bluegreen.platforms.kubernetes.live import Live
+
+GRIP = Grip(purpose=Purpose(kind=RunKind.RELEASE, run="r-1", who="ann"), fence="r-1/1")
+LIMIT = Instant(2000.0)
+
+
+@pytest.mark.parametrize(("grace", "waited"), [(300, 310.0), (30, 70.0), (None, 70.0)], ids=str)
+def test_pods_are_given_up_when_their_own_grace_is_over(grace: int | None, waited: float) -> None:
+    """A pod that goes on serving for as long as it may is no pod of a dead node: what it needs has to stay."""
+    pods = template("pair-front", Slot.GREEN)
+    pods["spec"]["terminationGracePeriodSeconds"] = grace
+    clock, waits = RecordingClock(), list[float]()
+
+    def wait_for(done: Callable[[Live], bool], *, grip: Grip, until: Instant) -> None:
+        assert grip is GRIP
+        if done(live(slices=[])):
+            return  # no route leads to the slot
+        waits.append(until - clock.now())
+        raise DeadlineExceeded("it does not go")
+
+    paths = {
+        "/apis/apps/v1/namespaces/shop/deployments/pair-front-green": reply(
+            deployment("pair-front", Slot.GREEN, template=pods)
+        )
+    }
+    with serving(clock, *[by_path(paths)] * 5) as (_, api):
+        sight = Sight(api, stack=STACK, namespace="shop")
+        slots = Slots(api, stack=STACK, namespace="shop", clock=clock, sight=sight, wait_for=wait_for)
+        assert slots.end(Slot.GREEN, order=["pair-front"], grip=GRIP, until=LIMIT).services == ("pair-front",)
+    assert waits == [waited]
+
+
+def test_a_dead_node_with_pods_of_every_service_holds_up_no_release() -> None:
+    """Each of them is given up 10 s after its grace; the stage has the time for that, however many they are."""
+    services = tuple(Service(name=f"s-{number}", image="s", port=80) for number in range(8))
+    tools = replace(Rehearsal().tools(), stack=Stack(name="many", services=services))
+    assert stage_limit(tools) > sum(service.grace + 10 for service in services)
