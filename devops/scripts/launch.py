@@ -32,12 +32,20 @@ TERMINATED = 143
 
 def main() -> int:
     """Set up if needed, then run the command line; its exit code."""
+    open_closed()
     try:
         run = runner()
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted before it began; nothing was changed\n")
         return INTERRUPTED
     return run(command_line(sys.argv[1:]))
+
+
+def open_closed() -> None:
+    """As bluegreen.cli.screen has it, which cannot be imported yet: a stream that is closed leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
 def runner() -> Callable[[Sequence[str]], int]:

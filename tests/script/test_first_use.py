@@ -67,6 +67,13 @@ def test_first_and_second_use(env: dict[str, str], home: Path, index: Index) -> 
     assert len(complete(cache(home))) == 1
 
 
+def test_first_use_with_its_streams_closed(env: dict[str, str], home: Path) -> None:
+    done = run(["-c", f"exec {SCRIPT} --version >&- 2>&-"], env, script="sh")
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert len(complete(cache(home))) == 1
+
+
 @pytest.mark.parametrize("kind", ["json", "html", "password", "find-links", "pip.conf"])
 def test_without_pip(kind: str, without_pip: dict[str, str], index: Index, home: Path, files: Path) -> None:
     """The own downloader: both kinds of pages, an index with a password, a folder, and pip's configuration file."""

@@ -14,7 +14,7 @@ from bluegreen import __version__
 from bluegreen.cli import plain_rollback
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.program import peek, program_of
-from bluegreen.cli.screen import Screen
+from bluegreen.cli.screen import Screen, open_closed
 from bluegreen.cli.session import DEBUG, PREFIX, Format, Session, paper_for
 from bluegreen.domain.errors import BluegreenError, Held, Interrupted
 
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None, *, calls: Calls | None = None) -> in
 
     ``calls``: another way into the rest of the program, for tests.
     """
+    open_closed()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(words, calls or Calls())
