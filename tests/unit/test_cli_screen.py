@@ -239,6 +239,8 @@ def test_a_closed_stream_has_no_colour() -> None:
     assert paper_for(Session(), stream, {}).colour is False
 
 
-@pytest.mark.parametrize(("columns", "width"), [("40", 40), ("200", 80), ("0", 80), ("x", 80), ("", 80)])
+@pytest.mark.parametrize(
+    ("columns", "width"), [("40", 40), ("200", 80), ("0", 80), ("x", 80), ("", 80), ("9" * 5000, 80)]
+)
 def test_the_width(columns: str, width: int) -> None:
     assert paper_for(Session(), io.StringIO(), {"COLUMNS": columns}).width == width

@@ -11,6 +11,7 @@ import click
 
 from bluegreen import __version__
 from bluegreen.cli.group import Group, global_options
+from bluegreen.cli.place import said_of
 from bluegreen.cli.screen import Screen
 from bluegreen.cli.session import PREFIX
 from bluegreen.domain.errors import ExitCode, Interrupted, UsageError
@@ -35,6 +36,9 @@ Options may stand before or after the command. Each can be set in the environmen
 
 _ADDRESS: Final = re.compile(r"://\S*?(?='?\)?(?:\s|$))")
 """What follows the scheme of a URL. One that is no option's value may be meant for ``--notify``, and a secret."""
+
+_NO_BOOLEAN: Final = " is not a valid boolean"
+"""What click says of a flag's variable, before a list of ten words that it takes."""
 
 cli = Group(
     "bluegreen",
@@ -64,9 +68,18 @@ def run(words: list[str], calls: Calls) -> int:
 def _usage(error: click.ClickException) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "bluegreen"
+    if isinstance(error, click.BadParameter):
+        _name_its_variable(error)
     near = getattr(error, "possibilities", None)
     mend = f"did you mean {near[0]}?" if near else f"{path} --help shows how it is used"
     return UsageError(_ADDRESS.sub("://...", _without_hint(error)), mend=mend)
+
+
+def _name_its_variable(error: click.BadParameter) -> None:
+    """Where the value stands in the environment: click would name an option that nobody has typed."""
+    place = said_of(error.param, error.ctx)
+    if error.param is not None and place not in error.param.opts:
+        error.param_hint = f"'{place}'"
 
 
 def _without_hint(error: click.ClickException) -> str:
@@ -76,4 +89,7 @@ def _without_hint(error: click.ClickException) -> str:
     if isinstance(error, click.exceptions.NoSuchCommand):
         return f"there is no command {error.command_name}"
     text = " ".join(error.format_message().split()).rstrip(".")
+    before, boolean, _ = text.partition(_NO_BOOLEAN)
+    if boolean:
+        text = f"{before} is neither 'true' nor 'false'"
     return text[:1].lower() + text[1:]
