@@ -424,6 +424,19 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
     ("deploi",): ("there is no command deploi", "did you mean deploy?"),
     ("xyz",): ("there is no command xyz", "bluegreen --help shows how it is used"),
     ("deploy", "--backnd-image", "x"): ("there is no option --backnd-image", "did you mean --backend-image?"),
+    ("--to", "blue", "rollback"): (
+        "there is no option --to",
+        "it belongs behind the command's name: bluegreen rollback --to",
+    ),
+    ("--health-retries=3", "deploy"): (
+        "there is no option --health-retries",
+        "it belongs behind the command's name: bluegreen deploy --health-retries",
+    ),
+    ("--backend-image", "a", "deploy"): (
+        "there is no option --backend-image",
+        "it belongs behind the command's name: bluegreen deploy --backend-image",
+    ),
+    ("--sate", "x", "rollback"): ("there is no option --sate", "did you mean --state?"),
     ("deploy",): ("no image was named", "name at least one, for example --backend-image alfredai/backend:v2"),
     ("deploy", "--backend-image"): (
         "option '--backend-image' requires an argument",
