@@ -324,9 +324,7 @@ def test_after_a_rollback_bad_addresses_are_told_and_no_more(capfd: pytest.Captu
     Path("bluegreen.yaml").write_text(f"{APP}  urls: {CANARY}\n")
     assert main(["rollback"], calls=Ended()) == 0
     out, err = capfd.readouterr()
-    assert "nobody was told: bluegreen.yaml:5: notify.urls must be a list, but is something else" in " ".join(
-        out.split()
-    )
+    assert "nobody was told: bluegreen.yaml:5: notify.urls must be a list, but is another text" in " ".join(out.split())
     assert CANARY not in out + err
 
 
