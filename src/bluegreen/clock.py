@@ -37,9 +37,7 @@ class SystemClock:
             signal.signal(signal.SIGHUP, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if (
-            number == signal.SIGHUP
-        ):  # a shell passes it on: a second one must not end the way back
+        if number == signal.SIGHUP:  # a shell passes it on: a second one must not end the way back
             signal.signal(number, signal.SIG_IGN)
         self.interrupt(signal.Signals(number).name)
 
