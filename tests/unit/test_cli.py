@@ -550,6 +550,9 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
     ("logs", "--lines", "-00"): ("--lines: -00 is too small", "write a number from 1 to 999999999"),
     ("rollback", "--app", ""): ("--app is empty", "leave --app out, or give it a value"),
     ("deploy", "--backend-image", "a", "--app", " "): ("--app is empty", "leave --app out, or give it a value"),
+    ("show", ""): ("release is empty", "leave release out, or give it a value"),
+    ("verify", " "): ("release is empty", "leave release out, or give it a value"),
+    ("logs", ""): ("service is empty", "leave service out, or give it a value"),
     ("--namespace=", "status"): ("--namespace is empty", "leave --namespace out, or give it a value"),
     ("deploy", "--backend-image", "a", "--prometheus", ""): (
         "--prometheus is empty",
