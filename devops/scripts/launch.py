@@ -25,6 +25,11 @@ LOCK = CHECKOUT / "requirements" / "kubernetes.lock"
 PACKAGES = ("click", "msgspec", "yaml")
 """Each is imported when it is needed, so that a rollback need not wait for it: that all are there is asked before."""
 
+OF_EVERY_COMMAND = frozenset({"--state", "--app", "--platform", "--namespace", "--context", "--output", "--notify"})
+"""Options with a value that may stand before the command's name, as bluegreen.cli.group has them."""
+FLAGS = frozenset({"--direct", "--no-color"})
+"""The same, without a value."""
+
 CONFIGURATION = 2
 INTERRUPTED = 130
 TERMINATED = 143
@@ -67,9 +72,15 @@ def runner() -> Callable[[Sequence[str]], int]:
 
 
 def command_line(words: Sequence[str]) -> list[str]:
-    """The words with the command that is meant: the first word is one, or it is an option of ``deploy``."""
-    if words and (not words[0].startswith("-") or words[0] == "--version"):
-        return list(words)
+    """The words with the command that is meant: behind options of every command stands one, or ``deploy`` is meant."""
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-") or word == "--version":
+            return list(words)
+        if word in OF_EVERY_COMMAND:
+            next(rest, None)
+        elif word not in FLAGS and word.partition("=")[0] not in OF_EVERY_COMMAND:
+            break
     return ["deploy", *words]
 
 
