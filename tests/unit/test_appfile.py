@@ -795,6 +795,14 @@ def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
         load_app(tmp_path)
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "app")
+    for path in (tmp_path / "app", Path("/dev/zero")):
+        with pytest.raises(AppFileError, match="it is no file but a pipe or a device") as caught:
+            load_app(path)
+        assert caught.value.mend == "write it into a file, and name that"
+
+
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
     (tmp_path / "app.yaml").write_bytes(b"stack: shop\nservices: \xff\n")
     with pytest.raises(AppFileError, match=r"app\.yaml:2: the file is not UTF-8 text"):

@@ -328,6 +328,12 @@ def test_after_a_rollback_bad_addresses_are_told_and_no_more(capfd: pytest.Captu
     assert CANARY not in out + err
 
 
+def test_an_app_file_that_is_a_pipe_is_told_and_not_waited_for(capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("app")
+    assert main(["rollback", "--app", "app"], calls=Ended()) == 0
+    assert "nobody was told: app: it is no file but a pipe or a device" in " ".join(capfd.readouterr().out.split())
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -9,6 +9,7 @@ is, an ambiguous word, for the reader to refuse.
 from __future__ import annotations
 
 import re
+import stat
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
@@ -109,6 +110,11 @@ def parse(text: str, *, path: str) -> Node:
 
 
 def _text(path: Path) -> str:
+    if _can_be_read_once(path):
+        mend = "write it into a file, and name that"
+        raise AppFileError(
+            "it is no file but a pipe or a device, and is read more than once", path=str(path), mend=mend
+        )
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -119,6 +125,15 @@ def _text(path: Path) -> str:
     except OSError as error:
         message = f"it cannot be read: {error.strerror}"
         raise AppFileError(message, path=str(path), mend="name the app file with --app FILE") from error
+
+
+def _can_be_read_once(path: Path) -> bool:
+    """As ``--app <(envsubst <app.yaml)`` makes it: whoever reads it next finds nothing, or waits for ever."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, *, path: str) -> AppFileError:
