@@ -308,6 +308,14 @@ def test_show(line: Line) -> None:
 
 def test_schema_is_the_app_files(line: Line) -> None:
     assert json.loads(line("schema").out) == json_schema()
+    (one,) = line("schema", "--output", "json").out.splitlines()
+    assert json.loads(one) == json_schema()
+
+
+def test_a_shell_completes_the_app_file(line: Line) -> None:
+    os.environ |= {"_BLUEGREEN_COMPLETE": "bash_complete", "COMP_WORDS": "bluegreen --app s", "COMP_CWORD": "2"}
+
+    assert line().out == "file,s\n"
 
 
 # --- global options ---------------------------------------------------------------------------------------------------

@@ -87,17 +87,10 @@ class Named(click.ParamType[str]):
         return not_empty(str(value), of=said_of(param, ctx))
 
 
-class File(click.ParamType[Path]):
-    """A file's path, which must not be empty either: it would be the folder at hand."""
+class File(click.Path):
+    """A file's path, which a shell completes. An empty one is refused: it would be the folder at hand."""
 
-    name = "file"
-
-    def convert(
-        self,
-        value: object,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ANN401
         """Read it. Raises UsageError."""
         return Path(not_empty(str(value), of=said_of(param, ctx)))
 
