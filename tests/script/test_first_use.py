@@ -157,6 +157,14 @@ def test_an_index_that_does_not_deliver(fault: str, way: Way, index: Index, home
     assert complete(cache(home)) == []
 
 
+@pytest.mark.parametrize("address", [f"http://me:{HIDDEN}@[x/", "http://exa..mple/simple"])
+def test_an_address_that_is_none(address: str, without_pip: dict[str, str]) -> None:
+    done = run(["--version"], {**without_pip, "PIP_INDEX_URL": address})
+
+    refused(done, code=6, error="its packages could not be fetched", mend="PIP_INDEX_URL")
+    assert HIDDEN not in done.err
+
+
 def test_without_pip_and_without_a_named_index(without_pip: dict[str, str]) -> None:
     refused(
         run([], {**without_pip, "PIP_INDEX_URL": ""}),
@@ -265,12 +273,12 @@ def test_it_says_that_it_still_waits(way: Way, index: Index) -> None:
 def test_interrupted_while_it_fetches(number: signal.Signals, code: int, way: Way, home: Path, index: Index) -> None:
     """The signal goes to the script alone. Nothing is left: no half folder, no pip that goes on."""
     index.hold.clear()
-    job = start(["--version"], {**way.env, "KUBECONFIG": HIDDEN})
+    job = start(["--version"], {**way.env, "KUBECONFIG": HIDDEN, "BLUEGREEN_NOTIFY": f"slack://{HIDDEN}"})
     try:
         assert index.waiting.wait(LIMIT)
         children = psutil.Process(job.pid).children(recursive=True)
         assert len(children) == int(way.pip)
-        assert all(HIDDEN not in str(child.environ()) for child in children), "the kubeconfig went to pip"
+        assert all(HIDDEN not in str(child.environ()) for child in children), "a secret went to pip"
         job.send_signal(number)
         out, err = job.communicate(timeout=LIMIT)
     finally:
