@@ -224,7 +224,7 @@ CASES |= {
         "Alfred/backend:v1": "lower-case letters",
         "a b:v1": "lower-case letters",
         "ümlaut/x:v1": "lower-case letters",
-        "http://x/y:1": "is not a host name",
+        "http://x/y:1": "it is a URL",
         "alfredai/backend:v1:v2": "lower-case letters",
         "alfredai/backend@sha256:12": "is not algorithm:hexadecimal",
         "a\nb:v1": "lower-case letters",
