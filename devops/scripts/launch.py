@@ -25,6 +25,11 @@ LOCK = CHECKOUT / "requirements" / "kubernetes.lock"
 PACKAGES = ("click", "msgspec", "yaml")
 """Each is imported when it is needed, so that a rollback need not wait for it: that all are there is asked before."""
 
+OF_EVERY_COMMAND = frozenset({"--state", "--app", "--platform", "--namespace", "--context", "--output", "--notify"})
+"""Options with a value that may stand before the command's name, as bluegreen.cli.group has them."""
+FLAGS = frozenset({"--direct", "--no-color"})
+"""The same, without a value."""
+
 CONFIGURATION = 2
 INTERRUPTED = 130
 TERMINATED = 143
@@ -32,12 +37,20 @@ TERMINATED = 143
 
 def main() -> int:
     """Set up if needed, then run the command line; its exit code."""
+    open_closed()
     try:
         run = runner()
     except KeyboardInterrupt:
         sys.stderr.write("error: interrupted before it began; nothing was changed\n")
         return INTERRUPTED
     return run(command_line(sys.argv[1:]))
+
+
+def open_closed() -> None:
+    """As bluegreen.cli.screen has it, which cannot be imported yet: a stream that is closed leads nowhere."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
 def runner() -> Callable[[Sequence[str]], int]:
@@ -59,9 +72,15 @@ def runner() -> Callable[[Sequence[str]], int]:
 
 
 def command_line(words: Sequence[str]) -> list[str]:
-    """The words with the command that is meant: the first word is one, or it is an option of ``deploy``."""
-    if words and (not words[0].startswith("-") or words[0] == "--version"):
-        return list(words)
+    """The words with the command that is meant: behind options of every command stands one, or ``deploy`` is meant."""
+    rest = iter(words)
+    for word in rest:
+        if not word.startswith("-") or word == "--version":
+            return list(words)
+        if word in OF_EVERY_COMMAND:
+            next(rest, None)
+        elif word not in FLAGS and word.partition("=")[0] not in OF_EVERY_COMMAND:
+            break
     return ["deploy", *words]
 
 

@@ -16,6 +16,7 @@ from tests.testbed.helpers import tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from subprocess import CompletedProcess
 
     from testbed.cluster import Cluster
@@ -150,6 +151,39 @@ def test_an_ingress_leads_to_the_users_service(helm: Helm) -> None:
     (path,) = spec["rules"][0]["http"]["paths"]
     assert path["backend"]["service"] == {"name": "alfred-gateway", "port": {"number": 8080}}
     assert (spec["ingressClassName"], spec["tls"][0]) == ("front", {"secretName": "cert", "hosts": ["alfred.test"]})
+
+
+@pytest.mark.parametrize("ownership", ["chart", "pipeline"])
+def test_values_arrive_as_they_are_written(helm: Helm, tmp_path: Path, ownership: str) -> None:
+    """Helm reads the numbers of a file as floating ones: 1.00066e+09 is no user, and 1.048576e+07 no size."""
+    env = {"LARGEST": 10485760, "SHARE": 0.5, "TINY": 0.00001, "ON": True, "TEXT": "a: {b} # c", "DIGITS": "010"}
+    path = "/health?of={all}, deep: yes"
+    probe = {"path": path, "periodSeconds": 5, "failureThreshold": 3, "timeoutSeconds": 2}
+    values = {
+        "ownership": ownership,
+        "runAsUser": 1_000_660_000,
+        "backend": {"env": env, "probes": {"readiness": probe}},
+        "ingress": {"enabled": True, "host": "*.example.com", "path": "/a#b"},
+    }
+    file = tmp_path / "values.yaml"
+    file.write_text(json.dumps(values))
+    found = rendered(helm, "--values", str(file))
+    template = found.get(("PodTemplate", "alfred-backend"), {}).get("template")
+    pods = (template or found["Deployment", "alfred-backend-blue"]["spec"]["template"])["spec"]
+    variables = {each["name"]: each["value"] for each in pods["containers"][0]["env"]}
+
+    assert variables.items() >= {
+        ("LARGEST", "10485760"),
+        ("SHARE", "0.5"),
+        ("TINY", "0.00001"),
+        ("ON", "true"),
+        ("TEXT", "a: {b} # c"),
+        ("DIGITS", "010"),
+    }
+    assert (pods["securityContext"]["runAsUser"], pods["securityContext"]["runAsGroup"]) == (1_000_660_000,) * 2
+    assert pods["containers"][0]["readinessProbe"]["httpGet"]["path"] == path
+    rule = found["Ingress", "alfred"]["spec"]["rules"][0]
+    assert (rule["host"], rule["http"]["paths"][0]["path"]) == ("*.example.com", "/a#b")
 
 
 def test_helms_own_rollback_is_refused_unless_it_is_wanted(helm: Helm) -> None:

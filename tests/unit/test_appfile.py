@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from bluegreen.appfile import App, json_schema, load_app
+from bluegreen.appfile.check import PATTERNS
 from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.errors import AppFileError, ExitCode
 from bluegreen.domain.stack import (
@@ -318,7 +321,7 @@ REFUSALS = {
         SHORT.replace("8000", "'8000'"),
         5,
         PORT + "the text '8000'",
-        "",
+        "write it as a plain number: 8000",
     ),
     "port with protocol": (
         SHORT.replace("8000", "8080:tcp"),
@@ -387,20 +390,20 @@ REFUSALS = {
     "a truth value for a variable": (
         SHORT + "    environment:\n      DEBUG: no\n",
         8,
-        "services[1].environment.DEBUG must be text, but is no, which YAML may read as something else",
-        'write it in quotes: "no"',
+        "services[1].environment.DEBUG must be text, but is a word that YAML may read as something else",
+        "write it in quotes",
     ),
     "a number for a variable": (
         SHORT + "    environment:\n      A: x\n      RATIO: 1.50\n",
         9,
-        "services[1].environment.RATIO must be text, but is the number 1.50",
-        'write it in quotes: "1.50"',
+        "services[1].environment.RATIO must be text, but is a number",
+        "write it in quotes",
     ),
     "a date for a variable": (
         SHORT + "    environment: {DAY: 2024-01-01}\n",
         7,
-        "services[1].environment.DAY must be text, but is 2024-01-01, which YAML may read as something else",
-        'write it in quotes: "2024-01-01"',
+        "services[1].environment.DAY must be text, but is a word that YAML may read as something else",
+        "write it in quotes",
     ),
     "a variable's name": (
         SHORT + "    environment: {LOG-LEVEL: x}\n",
@@ -530,7 +533,7 @@ REFUSALS = {
             "a header of two lines": (
                 '    service: shop-api\n    path: /\n    request_headers:\n      A: "x\\ny"\n',
                 12,
-                "checks[1].request_headers.A must be text of one line, but is the text 'x\\ny'",
+                "checks[1].request_headers.A must be text of one line, but is another text",
                 "",
             ),
             "no such status": (
@@ -647,8 +650,8 @@ REFUSALS = {
     "an unknown anchor": (
         "stack: *nothing\n",
         1,
-        "found undefined alias 'nothing'",
-        "see YAML's rules for this line, or the line before it",
+        "the * begins an alias, and there is no such anchor",
+        "text that begins with it stands in quotes; else remove it",
     ),
     "a tag": (
         "stack: !!python/name:os.system x\n",
@@ -656,7 +659,65 @@ REFUSALS = {
         "the tag tag:yaml.org,2002:python/name:os.system means nothing here",
         "remove it",
     ),
-    "an own tag": ("stack: !secret x\n", 1, "the tag !secret means nothing here", "remove it"),
+    "an own tag": (
+        "stack: !secret x\n",
+        1,
+        "the ! begins a tag, which means nothing here",
+        "text that begins with it stands in quotes; else remove it",
+    ),
+    "half a character": (SHORT + 'contacts: ["\\ud83d"]\n', 7, "U+D83D is no character", "remove it"),
+    "half a character in a key": ('"\\udc00": x\n', 1, "U+DC00 is no character", "remove it"),
+    "a number without end": (
+        SHORT + "checks: [{name: x, service: shop-api, path: /, json: [{path: a, at_least: 1.0e+999}]}]\n",
+        7,
+        "checks[1].json[1].at_least must be a number, but is 1.0e+999, which YAML may read as something else",
+        "",
+    ),
+    "a folder that cannot be": (
+        SHORT + f"local: {{images: /{'a' * 300}}}\n",
+        7,
+        f"'/{'a' * 59}...' is too long for a folder",
+        "name a folder, relative to this file",
+    ),
+    "a share without end": (
+        SHORT + f"limits: {{error_share: {'9' * 400}%}}\n",
+        7,
+        f"an error share of {'9' * 60}... is no limit",
+        "write a percentage above 0% and below 100%",
+    ),
+    "a key without end": (
+        SHORT + f"{'k' * 100}: 1\n",
+        7,
+        f"the file has the unknown key '{'k' * 60}...'",
+        "it may be stack, services, checks, limits, contacts, prometheus, notify, local, kubernetes",
+    ),
+    "a host for a URL": (
+        SHORT + "    entry: shop.example.com\n",
+        7,
+        "services[1].entry must be a URL that begins with http:// or https://, but is the text 'shop.example.com'",
+        "",
+    ),
+    "the name of a Service": (
+        SHORT + "    kubernetes: {service: Shop}\n",
+        7,
+        (
+            "services[1].kubernetes.service must be a name of lower-case letters, digits and dashes,"
+            " at most 63 characters long, but is the text 'Shop'"
+        ),
+        "",
+    ),
+    "need where there is no other": (
+        SHORT + "    needs: {api: URL}\n",
+        7,
+        "'api' is not another service of the stack",
+        "there is no other: remove it",
+    ),
+    "a number as YAML does not write it": (
+        SHORT + "    grace: 1e2\n",
+        7,
+        "services[1].grace must be a number above 0 up to 86400, but is the text '1e2'",
+        "write it as a plain number: 100",
+    ),
     "a value that holds itself": (
         "stack: &s [*s]\n",
         1,
@@ -691,6 +752,36 @@ def test_refusals(tmp_path: Path, text: str, line: int, message: str, mend: str)
     assert refusal(tmp_path, text) == (line, message, mend)
 
 
+CANARY = "4711081547110815"
+
+LEAKS = [
+    f"    environment: {{PASSWORD: {CANARY}}}\n",
+    f"    environment: {{PASSWORD: [{CANARY}]}}\n",
+    f"    environment: {{PASSWORD: {CANARY}:11}}\n",
+    f"    environment: {{PASSWORD: {CANARY}00000}}\n",
+    f"    environment: {{PASSWORD: !{CANARY}}}\n",
+    f"    environment: {{PASSWORD: !{CANARY}!x}}\n",
+    f"    environment: {{PASSWORD: *a{CANARY}}}\n",
+    f"    environment: {{'postgres://u:{CANARY}@h/d': x}}\n",
+    f"checks: [{{name: x, service: shop-api, path: /, request_headers: {{X-Token: {CANARY}}}}}]\n",
+    f'checks: [{{name: x, service: shop-api, path: /, request_headers: {{X-Token: "{CANARY}\\n"}}}}]\n',
+    f"contacts: slack://{CANARY}/x\n",
+    f"notify:\n  slack://{CANARY}: 1\n  slack://{CANARY}: 2\n",
+    f"slack://{CANARY}/x: 1\n",
+    f"prometheus: {{url: 'user:{CANARY}@prometheus:9090'}}\n",
+    f"prometheus: {{url: 'http://user:{CANARY}@prometheus:9090'}}\n",
+]
+
+
+@pytest.mark.parametrize("text", LEAKS)
+def test_no_error_repeats_what_may_be_a_secret(tmp_path: Path, text: str) -> None:
+    """A job's log is read by many; a password of digits alone that lacks its quotes is the usual slip."""
+    line, message, mend = refusal(tmp_path, SHORT + text)
+
+    assert line >= 7
+    assert CANARY not in message + mend
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(AppFileError) as caught:
         load_app(tmp_path / "none.yaml")
@@ -702,6 +793,14 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(AppFileError, match="it cannot be read: Is a directory"):
         load_app(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "app")
+    for path in (tmp_path / "app", Path("/dev/zero")):
+        with pytest.raises(AppFileError, match="it is no file but a pipe or a device") as caught:
+            load_app(path)
+        assert caught.value.mend == "write it into a file, and name that"
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:
@@ -767,6 +866,15 @@ def test_the_schema_refuses_unknown_keys_and_knows_the_defaults() -> None:
     assert service["properties"]["replicas"]["default"] == 2
     assert service["properties"]["port"]["anyOf"][0]["maximum"] == 65535
     assert schema["$defs"]["ReadinessProbeFile"]["properties"]["period"]["default"] == 5.0
+
+
+def test_every_pattern_of_the_schema_has_words() -> None:
+    """An error that says "must be text, but is the text 'x'" helps nobody."""
+    text = json.dumps(json_schema()["$defs"])
+    patterns = {json.loads(each) for each in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', text)}
+
+    assert patterns
+    assert patterns - set(PATTERNS) == set()
 
 
 def test_every_key_of_the_schema_is_described() -> None:

@@ -308,6 +308,14 @@ def test_show(line: Line) -> None:
 
 def test_schema_is_the_app_files(line: Line) -> None:
     assert json.loads(line("schema").out) == json_schema()
+    (one,) = line("schema", "--output", "json").out.splitlines()
+    assert json.loads(one) == json_schema()
+
+
+def test_a_shell_completes_the_app_file(line: Line) -> None:
+    os.environ |= {"_BLUEGREEN_COMPLETE": "bash_complete", "COMP_WORDS": "bluegreen --app s", "COMP_CWORD": "2"}
+
+    assert line().out == "file,s\n"
 
 
 # --- global options ---------------------------------------------------------------------------------------------------
@@ -424,6 +432,19 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
     ("deploi",): ("there is no command deploi", "did you mean deploy?"),
     ("xyz",): ("there is no command xyz", "bluegreen --help shows how it is used"),
     ("deploy", "--backnd-image", "x"): ("there is no option --backnd-image", "did you mean --backend-image?"),
+    ("--to", "blue", "rollback"): (
+        "there is no option --to",
+        "it belongs behind the command's name: bluegreen rollback --to",
+    ),
+    ("--health-retries=3", "deploy"): (
+        "there is no option --health-retries",
+        "it belongs behind the command's name: bluegreen deploy --health-retries",
+    ),
+    ("--backend-image", "a", "deploy"): (
+        "there is no option --backend-image",
+        "it belongs behind the command's name: bluegreen deploy --backend-image",
+    ),
+    ("--sate", "x", "rollback"): ("there is no option --sate", "did you mean --state?"),
     ("deploy",): ("no image was named", "name at least one, for example --backend-image alfredai/backend:v2"),
     ("deploy", "--backend-image"): (
         "option '--backend-image' requires an argument",
@@ -462,7 +483,7 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
         "write a number from 1 to 17280",
     ),
     ("deploy", "--backend-image", "a", "--health-retries", "9" * 5000): (
-        f"--health-retries: '{'9' * 60}...' is not a whole number",
+        f"--health-retries: {'9' * 60}... is too much",
         "write a number from 1 to 17280",
     ),
     ("deploy", "--image", "alfredai/backend:v2"): (
@@ -532,8 +553,52 @@ REFUSALS: dict[tuple[str, ...], tuple[str, str]] = {
         f"--port backend: '{'0' * 60}...' is no port",
         "write a number from 1 to 65535, or 0 for any port that is free",
     ),
-    ("history", "-n", "x"): ("-n: 'x' is not a whole number", "write a number from 1 up"),
+    ("history", "-n", "x"): ("--newest: 'x' is not a whole number", "write a number from 1 to 999999999"),
+    ("logs", "--lines", "1000000000"): ("--lines: 1000000000 is too much", "write a number from 1 to 999999999"),
+    ("logs", "--lines", "-00"): ("--lines: -00 is too small", "write a number from 1 to 999999999"),
+    ("rollback", "--app", ""): ("--app is empty", "leave --app out, or give it a value"),
+    ("deploy", "--backend-image", "a", "--app", " "): ("--app is empty", "leave --app out, or give it a value"),
+    ("show", ""): ("release is empty", "leave release out, or give it a value"),
+    ("verify", " "): ("release is empty", "leave release out, or give it a value"),
+    ("logs", ""): ("service is empty", "leave service out, or give it a value"),
+    ("--namespace=", "status"): ("--namespace is empty", "leave --namespace out, or give it a value"),
+    ("deploy", "--backend-image", "a", "--prometheus", ""): (
+        "--prometheus is empty",
+        "leave --prometheus out, or give it a value",
+    ),
 }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words", "error"),
+    [
+        ("BLUEGREEN_OUTPUT", "xml", ("status",), "'BLUEGREEN_OUTPUT': 'xml' is not one of 'text', 'json', "),
+        ("BLUEGREEN_ROLLBACK_TO", "red", ("rollback",), "'BLUEGREEN_ROLLBACK_TO': 'red' is not one of "),
+        ("BLUEGREEN_DIRECT", "x", ("status",), "'BLUEGREEN_DIRECT': 'x' is neither 'true' nor 'false'\n"),
+        ("BLUEGREEN_DEPLOY_DRY_RUN", "x", ("deploy",), "'BLUEGREEN_DEPLOY_DRY_RUN': 'x' is neither 'true' nor "),
+        ("BLUEGREEN_DEPLOY_HEALTH_RETRIES", "x", ("deploy",), "BLUEGREEN_DEPLOY_HEALTH_RETRIES: 'x' is not a whole "),
+        ("BLUEGREEN_LOGS_LINES", "0", ("logs",), "BLUEGREEN_LOGS_LINES: 0 is too small\n"),
+        ("BLUEGREEN_NAMESPACE", " ", ("rollback",), "BLUEGREEN_NAMESPACE is empty\n"),
+        ("BLUEGREEN_STATE", __file__, ("status",), f"BLUEGREEN_STATE: {__file__!r} is a file"),
+        ("BLUEGREEN_UP_PORT", "x", ("up",), "BLUEGREEN_UP_PORT: 'x' does not name a service and a value\n"),
+    ],
+)
+def test_a_value_of_the_environment_is_refused_by_its_variable(
+    line: Line, variable: str, value: str, words: tuple[str, ...], error: str
+) -> None:
+    """Whoever reads it has typed no such option."""
+    os.environ[variable] = value
+    done = line(*words)
+
+    assert error in done.err.partition("error: ")[2].removeprefix("invalid value for ")
+    assert (done.code, done.calls.asked) == (2, [])
+
+
+@pytest.mark.parametrize(("value", "plain"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_an_error_is_as_plain_as_the_environment_wants_it(line: Line, value: str, *, plain: bool) -> None:
+    os.environ |= {"FORCE_COLOR": "1", "BLUEGREEN_NO_COLOR": value}
+
+    assert line("deploi").err.startswith("error:") is plain
 
 
 def test_a_folder_that_may_not_be_seen_is_refused(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

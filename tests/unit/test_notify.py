@@ -324,10 +324,14 @@ def test_after_a_rollback_bad_addresses_are_told_and_no_more(capfd: pytest.Captu
     Path("bluegreen.yaml").write_text(f"{APP}  urls: {CANARY}\n")
     assert main(["rollback"], calls=Ended()) == 0
     out, err = capfd.readouterr()
-    assert "nobody was told: bluegreen.yaml:5: notify.urls must be a list, but is something else" in " ".join(
-        out.split()
-    )
+    assert "nobody was told: bluegreen.yaml:5: notify.urls must be a list, but is another text" in " ".join(out.split())
     assert CANARY not in out + err
+
+
+def test_an_app_file_that_is_a_pipe_is_told_and_not_waited_for(capfd: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo("app")
+    assert main(["rollback", "--app", "app"], calls=Ended()) == 0
+    assert "nobody was told: app: it is no file but a pipe or a device" in " ".join(capfd.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

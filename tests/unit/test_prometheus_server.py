@@ -268,7 +268,17 @@ def test_a_wrong_setting_is_told_before_anything_is_asked(
 
 @pytest.mark.parametrize(
     "url",
-    [f"https://ann:{SECRET}@prometheus.test", f"https://prometheus.test/?token={SECRET}", "prometheus:9090", "ftp://x"],
+    [
+        f"https://ann:{SECRET}@prometheus.test",
+        f"https://prometheus.test/?token={SECRET}",
+        f"ann:{SECRET}@prometheus.test:9090",
+        "prometheus:9090",
+        "ftp://x",
+        "http://:9090",
+        "http:// /",
+        "http://a b:9090",
+        "http://a\nb",
+    ],
 )
 def test_an_address_that_is_none_or_holds_a_secret_is_refused(url: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -42,13 +42,12 @@ def download(pins: Sequence[Pin], packages: Path, *, environment: Mapping[str, s
             "this Python has no pip, and no package index is named",
             mend="name one in PIP_INDEX_URL, or install pip (Debian, Ubuntu: apt-get install python3-pip)",
         )
-    web, machine = Web(found), this_machine()
-    for pin in pins:
-        try:
-            wheel = _fetch(pin, web=web, links=found.links, indexes=found.indexes, machine=machine)
-        except Refused as error:
-            raise unreachable(str(error)) from error
-        _unpack(wheel, packages)
+    try:
+        web, machine = Web(found), this_machine()
+        for pin in pins:
+            _unpack(_fetch(pin, web=web, links=found.links, indexes=found.indexes, machine=machine), packages)
+    except Refused as error:
+        raise unreachable(str(error)) from error
 
 
 def _fetch(pin: Pin, *, web: Web, links: Sequence[str], indexes: Sequence[str], machine: Machine) -> bytes:

@@ -32,6 +32,8 @@ _OPTIONS: Final = (
 _ELSEWHERE: Final = ("TARGET", "PREFIX", "ROOT", "CONSTRAINT", "REQUIREMENT", "EDITABLE", "DRY_RUN", "REPORT", "SRC")
 _HIDDEN: Final = ("KUBECONFIG", "PYTHONPATH", "PYTHONHOME")
 """The first is a secret, the others are another program's."""
+_OURS: Final = "BLUEGREEN_"
+"""Of variables that are nobody else's; among them are addresses of notices and credentials for Prometheus."""
 _MISSING: Final = re.compile(r"No module named pip|no such option: --python")
 """There is none, or one from before it could work for another Python (22.3)."""
 _DIFFERS: Final = "DO NOT MATCH THE HASHES"
@@ -75,7 +77,7 @@ def _bundled() -> Iterator[Path]:
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     unwanted = {*(f"PIP_{name}" for name in _ELSEWHERE), *_HIDDEN}
-    kept = {name: value for name, value in environment.items() if name not in unwanted}
+    kept = {name: value for name, value in environment.items() if name not in unwanted and not name.startswith(_OURS)}
     return {**kept, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_QUIET": "0"}
 
 

@@ -16,6 +16,7 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from urllib.parse import SplitResult
 
     from first_use.settings import Settings
 
@@ -51,9 +52,9 @@ class Web:
         kind, content, at = self._fetch(page)
         try:
             links = _json_links(content) if kind == _JSON else _html_links(content)
+            return [urldefrag(urljoin(at, link)).url for link in links]
         except (ValueError, KeyError, TypeError) as error:
             raise Refused(f"{public(page)} did not answer as a package index does") from error
-        return [urldefrag(urljoin(at, link)).url for link in links]
 
     def get(self, file: str) -> bytes:
         """A file's content."""
@@ -64,9 +65,9 @@ class Web:
         for attempt in range(1, TRIES + 1):
             try:
                 return self._try(public(address))
-            except (OSError, HTTPException) as error:
+            except (OSError, HTTPException, ValueError) as error:  # the last: a host's name that cannot be one
                 answered = isinstance(error, HTTPError) and error.code < _SERVER_FAULT
-                if answered or attempt == TRIES:
+                if answered or isinstance(error, ValueError) or attempt == TRIES:
                     raise Refused(f"{public(address)}: {_why(error)}") from error
             time.sleep(PAUSE * attempt)
         raise AssertionError("the last try returns or raises")
@@ -122,13 +123,21 @@ def public(address: str) -> str:
 def _passwords(settings: Settings) -> Iterator[tuple[str, str]]:
     """Host and port to what it takes to be let in: of an address itself, else of the user's .netrc."""
     for address in (*settings.indexes, *settings.links):
-        place = urlsplit(address)
+        place = _place(address)
         host = place.netloc.rpartition("@")[2]
         user, password = unquote(place.username or ""), unquote(place.password or "")
         if not user:
             user, password = _from_netrc(place.hostname or "")
         if user:
             yield host, base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def _place(address: str) -> SplitResult:
+    """Raises Refused, without the address, which may have a password in it that cannot be told from the rest."""
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise Refused(f"an address that was set for the package index is none: {error}") from error
 
 
 def _from_netrc(host: str) -> tuple[str, str]:

@@ -7,11 +7,12 @@ errors are not used: they carry no line, do not name the key of a mapping's valu
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from msgspec import inspect
 
-from bluegreen.appfile.nodes import Ambiguous, Items, Leaf, Mapping
+from bluegreen.appfile.nodes import Ambiguous, Items, Leaf, Mapping, shown
 from bluegreen.appfile.schema import (
     CLASS,
     HEADER,
@@ -23,7 +24,9 @@ from bluegreen.appfile.schema import (
     NAME,
     OCCASION,
     PATH,
+    SERVICE,
     UNIT,
+    URL,
     VARIABLE,
 )
 from bluegreen.domain.errors import AppFileError
@@ -34,13 +37,13 @@ if TYPE_CHECKING:
 
     from bluegreen.appfile.nodes import Key, Node, Scalar
 
-LONGEST_QUOTE = 60
-"""How much of a value an error repeats; its line says where the rest is."""
-
 Step = str | int
 At = tuple[Step, ...]
 
-_PATTERNS = {
+_SECRETS = frozenset({"environment", "request_headers"})
+"""What these hold is the program's own, and may be a password."""
+
+PATTERNS = {
     NAME: "a name of lower-case letters, digits and dashes",
     PATH: "a path that begins with / and has no blank in it",
     VARIABLE: "a variable's name, such as LOG_LEVEL",
@@ -52,9 +55,12 @@ _PATTERNS = {
     HEADER_VALUE: "text of one line",
     JSON_PATH: "keys with dots between them, such as database.state",
     METHOD: "GET or POST",
+    URL: "a URL that begins with http:// or https://",
+    SERVICE: "a name of lower-case letters, digits and dashes",
     OCCASION: "release, failure, rollback or held",
     r"^[0-9]+(\.[0-9]+)? ?%$": "a percentage such as 1%",
 }
+"""What each pattern of the schema asks for, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,7 @@ def _add(missing: Sequence[str]) -> str:
 
 
 def _unknown_key(key: Key, known: Sequence[str], places: Places, at: At) -> AppFileError:
-    what = "an unknown key" if _secret(at) else f"the unknown key {key.text!r}"
+    what = "an unknown key" if _secret(at) else f"the unknown key {shown(key.text)!r}"
     mend = f"it may be {', '.join(known)}" if _secret(at) else nearest(key.text, known)
     return places.error(f"{_where(at)} has {what}", *at, key.text, mend=mend)
 
@@ -150,6 +156,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
+    if not known:
+        return "there is no other: remove it"
     return f"it may be {', '.join(known)}"
 
 
@@ -157,7 +165,7 @@ def _check_dict(node: Mapping, wanted: inspect.DictType, places: Places, at: At)
     for key, _ in node.pairs:
         places.lines[(*at, key.text)] = key.line
         if not _fits(key.text, _bare(wanted.key_type)):
-            message = f"in {_where(at)} the key {key.text!r} is not {_describe(_bare(wanted.key_type))}"
+            message = f"in {_where(at)} the key {shown(key.text)!r} is not {_describe(_bare(wanted.key_type))}"
             raise places.error(message, *at, key.text, mend="rename it")
     return {key.text: check(value, wanted.value_type, places, (*at, key.text)) for key, value in node.pairs}
 
@@ -195,25 +203,58 @@ def _in_range(value: float, wanted: inspect.IntType | inspect.FloatType) -> bool
 
 def _misfit(node: Node, wanted: inspect.Type, places: Places, at: At) -> AppFileError:
     expected = " or ".join(_describe(option) for option in _options(wanted))
-    found = "something else" if _secret(at) else _found(node)
-    return places.error(
-        f"{_where(at)} must be {expected}, but is {found}", *at, mend="" if _secret(at) else _mend(node, wanted)
-    )
+    found = _kind(node) if _secret(at) else _found(node)
+    mend = _mend(node, wanted, quote="" if _secret(at) else f': "{shown(_text_of(node))}"')
+    return places.error(f"{_where(at)} must be {expected}, but is {found}", *at, mend=mend)
 
 
 def _secret(at: At) -> bool:
-    """Whether what stands there may hold a secret, so that no error may repeat it."""
-    return at[:1] == ("notify",)
+    """Whether what stands there may hold a secret, so that no error may repeat it: a password of digits alone, written
+    without quotes, is refused in a job whose log many can read.
+    """
+    return at[:1] == ("notify",) or at == ("prometheus", "url") or bool(_SECRETS.intersection(map(str, at)))
 
 
-def _mend(node: Node, wanted: inspect.Type) -> str:
+def _text_of(node: Node) -> str:
+    return node.text if isinstance(node, Leaf) else ""
+
+
+def _mend(node: Node, wanted: inspect.Type, *, quote: str) -> str:
+    """``quote``: its text, where that may be repeated."""
     if not isinstance(node, Leaf):
         return ""
     if node.value is None:
         return "give it a value, or remove the key"
-    if not isinstance(node.value, str) and any(_fits(node.text, option) for option in _options(wanted)):
-        return f'write it in quotes: "{node.text}"'
+    if isinstance(node.value, str):
+        return _bare_number(node.text, wanted)
+    if any(_fits(node.text, option) for option in _options(wanted)):
+        return f"write it in quotes{quote}"
     return ""
+
+
+def _bare_number(text: str, wanted: inspect.Type) -> str:
+    """For a number in quotes, or in a notation that YAML takes for text."""
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    whole = int(number) if number.is_integer() else number
+    if isfinite(number) and any(_fits(whole, option) for option in _options(wanted)):
+        return f"write it as a plain number: {whole:.15g}"
+    return ""
+
+
+def _kind(node: Node) -> str:
+    """What it is, without what it says."""
+    match node:
+        case Leaf(value=Ambiguous()):
+            return "a word that YAML may read as something else"
+        case Leaf(value=str()):
+            return "another text"
+        case Leaf(value=int() | float()):
+            return "a number"
+        case _:
+            return _found(node)
 
 
 def _describe(wanted: inspect.Type) -> str:
@@ -237,7 +278,7 @@ def _describe(wanted: inspect.Type) -> str:
 
 
 def _describe_text(wanted: inspect.StrType) -> str:
-    words = _PATTERNS.get(wanted.pattern or "", "text")
+    words = PATTERNS.get(wanted.pattern or "", "text")
     if wanted.max_length is not None:
         return f"{words}, at most {wanted.max_length} characters long"
     return words
@@ -266,15 +307,11 @@ def _found(node: Node) -> str:
         case Leaf(value=None):
             return "empty"
         case Leaf(value=Ambiguous()):
-            return f"{_cut(node.text)}, which YAML may read as something else"
+            return f"{shown(node.text)}, which YAML may read as something else"
         case Leaf(value=str(text)):
-            return f"the text {_cut(text)!r}"
+            return f"the text {shown(text)!r}"
         case Leaf():
             return f"the number {node.text}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
 
 
 def _where(at: At) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UnsetType
 
 from bluegreen.appfile.check import nearest
+from bluegreen.appfile.nodes import shown
 from bluegreen.domain.stack import CommandCheck, HttpCheck, JsonCondition, Repeat
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _pattern(text: str, index: int, places: Places) -> str:
     try:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
-        message = f"{text!r} is no regular expression: {error}"
+        message = f"{shown(text)!r} is no regular expression: {error}"
         raise places.error(message, "checks", index, "matches", mend="write it in single quotes") from error
     return text
 

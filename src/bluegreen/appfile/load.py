@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from msgspec import UnsetType
 
 from bluegreen.appfile.check import Places, check
 from bluegreen.appfile.custom import custom_check, stranger
-from bluegreen.appfile.nodes import read
+from bluegreen.appfile.nodes import read, shown
 from bluegreen.appfile.prometheus import prometheus_of
 from bluegreen.appfile.schema import AppFile, LivenessProbeFile, ReadinessProbeFile, StartupProbeFile
 from bluegreen.domain.errors import UsageError
@@ -68,9 +69,20 @@ def load_app(path: Path | None = None) -> App:
     places = Places(str(file))
     parsed = _parse(file, places)
     folder = Path() if path is None else path.parent
-    local = LocalSettings(images=(folder / parsed.local.images).absolute())
+    local = LocalSettings(images=_images(folder / parsed.local.images, places))
     stack, notify = _stack(parsed, places, folder), _notify(parsed)
     return App(stack=stack, local=local, notify=notify, path=path.absolute() if path is not None else None)
+
+
+def _images(path: Path, places: Places) -> Path:
+    """It need not exist, but must be a path that can."""
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            message = f"{shown(str(path))!r} is too long for a folder"
+            raise places.error(message, "local", "images", mend="name a folder, relative to this file") from error
+    return path.absolute()
 
 
 def _notify(app: AppFile) -> Notify:
@@ -239,6 +251,6 @@ def _limits(limits: LimitsFile, places: Places) -> Limits:
     if isinstance(share, str):
         share = float(share.rstrip(" %")) / _PERCENT
         if not 0 < share < 1:
-            message = f"an error share of {limits.error_share} is no limit"
+            message = f"an error share of {shown(str(limits.error_share))} is no limit"
             raise places.error(message, "limits", "error_share", mend="write a percentage above 0% and below 100%")
     return Limits(error_share=share, p95_overhead_ms=limits.p95_overhead_ms)

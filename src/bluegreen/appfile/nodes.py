@@ -9,6 +9,8 @@ is, an ambiguous word, for the reader to refuse.
 from __future__ import annotations
 
 import re
+import stat
+from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 import yaml
@@ -27,6 +29,12 @@ _TAGS = frozenset(
 _WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})\Z")
 _REAL = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\Z")
 _MERGE_KEY: Final = "<<"
+_ADDRESS: Final = re.compile(r"://\S*")
+"""What follows the scheme of a URL may be a secret, wherever somebody has written it by mistake."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_QUOTE_IT: Final = "text that begins with it stands in quotes; else remove it"
+LONGEST_QUOTE: Final = 60
+"""How much of a value an error repeats; its line says where the rest is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,12 @@ class Mapping:
 Node = Leaf | Items | Mapping
 
 
+def shown(text: str) -> str:
+    """As much of what the file says as an error may repeat."""
+    text = _ADDRESS.sub("://...", text)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
 def read(path: Path) -> Node:
     """Read the file's one document. Raises AppFileError for whatever is no YAML, with its line."""
     return parse(_text(path), path=str(path))
@@ -96,6 +110,11 @@ def parse(text: str, *, path: str) -> Node:
 
 
 def _text(path: Path) -> str:
+    if _can_be_read_once(path):
+        mend = "write it into a file, and name that"
+        raise AppFileError(
+            "it is no file but a pipe or a device, and is read more than once", path=str(path), mend=mend
+        )
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
@@ -108,12 +127,25 @@ def _text(path: Path) -> str:
         raise AppFileError(message, path=str(path), mend="name the app file with --app FILE") from error
 
 
+def _can_be_read_once(path: Path) -> bool:
+    """As ``--app <(envsubst <app.yaml)`` makes it: whoever reads it next finds nothing, or waits for ever."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(kind) and not stat.S_ISDIR(kind)
+
+
 def _syntax_error(error: yaml.MarkedYAMLError, *, path: str) -> AppFileError:
     mark = error.problem_mark or error.context_mark
     problem = error.problem or error.context or "this is no YAML"
     mend = "see YAML's rules for this line, or the line before it"
     if "'\\t'" in problem:
         problem, mend = "a tab is no indentation in YAML", "indent with spaces"
+    elif problem.startswith("found undefined alias"):
+        problem, mend = "the * begins an alias, and there is no such anchor", _QUOTE_IT
+    elif problem.startswith("found undefined tag handle"):
+        problem, mend = "the ! begins a tag, which means nothing here", _QUOTE_IT
     elif isinstance(error, yaml.composer.ComposerError) and "single document" in (error.context or ""):
         problem, mend = "a second document begins here", "keep one stack in one file"
     return AppFileError(problem, path=path, line=mark.line + 1 if mark else 0, mend=mend)
@@ -139,12 +171,13 @@ class _Reader:
     def _read(self, node: yaml.Node) -> Node:
         line = node.start_mark.line + 1
         if node.tag not in _TAGS:
-            raise self._error(node, f"the tag {node.tag} means nothing here", mend="remove it")
+            raise self._tagged(node)
         if isinstance(node, yaml.MappingNode):
             return Mapping(line=line, pairs=self._pairs(node))
         if isinstance(node, yaml.SequenceNode):
             return Items(line=line, items=tuple(self.read(item) for item in node.value))
         assert isinstance(node, yaml.ScalarNode)  # noqa: S101 - YAML has no fourth kind
+        self._refuse_halves(node)
         return Leaf(line=line, text=node.value, value=_scalar(node))
 
     def _pairs(self, node: yaml.MappingNode) -> tuple[tuple[Key, Node], ...]:
@@ -156,7 +189,7 @@ class _Reader:
                 merged.update(self._merged(value_node))
             elif key.text in own:
                 first = own[key.text][0].line
-                message = f"the key {key.text!r} is here twice: it was given in line {first} already"
+                message = f"the key {shown(key.text)!r} is here twice: it was given in line {first} already"
                 raise self._error(key_node, message, mend="remove one of them")
             else:
                 own[key.text] = (key, self.read(value_node))
@@ -175,7 +208,19 @@ class _Reader:
     def _key(self, node: yaml.Node) -> Key:
         if not isinstance(node, yaml.ScalarNode):
             raise self._error(node, "a key must be a word", mend="write it as name: value")
+        self._refuse_halves(node)
         return Key(line=node.start_mark.line + 1, text=node.value)
+
+    def _refuse_halves(self, node: yaml.ScalarNode) -> None:
+        r"""``"\ud800"`` is half a character, which no file, no process and no JSON can hold."""
+        if half := _SURROGATE.search(node.value):
+            raise self._error(node, f"U+{ord(half[0]):04X} is no character", mend="remove it")
+
+    def _tagged(self, node: yaml.Node) -> AppFileError:
+        """One of YAML's own by its name; any other may be the beginning of somebody's password."""
+        if node.tag.startswith(_PREFIX):
+            return self._error(node, f"the tag {shown(node.tag)} means nothing here", mend="remove it")
+        return self._error(node, "the ! begins a tag, which means nothing here", mend=_QUOTE_IT)
 
     def _error(self, node: yaml.Node, message: str, *, mend: str) -> AppFileError:
         return AppFileError(message, path=self._path, line=node.start_mark.line + 1, mend=mend)
@@ -191,7 +236,7 @@ def _scalar(node: yaml.ScalarNode) -> Scalar:
             return None
         case "int" if _WHOLE.match(text):
             return int(text)
-        case "float" if _REAL.match(text):
+        case "float" if _REAL.match(text) and isfinite(float(text)):
             return float(text)
         case _:
             return Ambiguous()

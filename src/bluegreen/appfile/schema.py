@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
 PATH = r"^/[!-~]*$"
+SERVICE = rf"{NAME}|^$"
 URL = r"^https?://[!-~]+$"
 CLASS = r"^[1-5]xx$"
 HEADER = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
@@ -108,7 +109,7 @@ class TellsFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class KubernetesServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a service's objects are called on Kubernetes. All else is found by labels."""
 
-    service: Annotated[str, Meta(pattern=f"{NAME}|^$", max_length=63), _about("The Service that users call.")] = ""
+    service: Annotated[str, Meta(pattern=SERVICE, max_length=63), _about("The Service that users call.")] = ""
 
 
 class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from bluegreen.cli.place import said_of
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.image import ImageReference
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from bluegreen.domain.stack import Seconds, Service, Stack
 
 HIGHEST_PORT = 65535
+
+HIGHEST_COUNT = 999_999_999
+"""More lines than any log has, and more runs than any history."""
 
 LONGEST: Seconds = 86_400.0
 """A day: nobody waits longer for a release, which keeps the lock all that time. Longer ones are slips of the pen."""
@@ -32,9 +36,8 @@ def _quoted(value: object) -> str:
     return repr(_cut(value))
 
 
-def _refuse(parameter: click.Parameter | None, message: str, mend: str) -> NoReturn:
-    name = parameter.opts[0] if parameter is not None else "the value"
-    raise UsageError(f"{name}: {message}", mend=mend)
+def _refuse(parameter: click.Parameter | None, context: click.Context | None, message: str, mend: str) -> NoReturn:
+    raise UsageError(f"{said_of(parameter, context)}: {message}", mend=mend)
 
 
 class WindowSeconds(click.ParamType[float]):
@@ -46,16 +49,16 @@ class WindowSeconds(click.ParamType[float]):
         self,
         value: object,
         param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+        ctx: click.Context | None,
     ) -> float:
         """Read it. Raises UsageError."""
         try:
             seconds = float(str(value))
         except ValueError:
-            _refuse(param, f"{_quoted(value)} is not a number of seconds", "write for example 30")
+            _refuse(param, ctx, f"{_quoted(value)} is not a number of seconds", "write for example 30")
         if not 0 <= seconds <= LONGEST:  # which is false of "nan", too
             mend = f"write a number of seconds from 0 to {LONGEST:.0f}, a day"
-            _refuse(param, f"{_cut(value)} is no time to wait", mend)
+            _refuse(param, ctx, f"{_cut(value)} is no time to wait", mend)
         return seconds
 
 
@@ -64,26 +67,27 @@ class Count(click.ParamType[int]):
 
     name = "number"
 
-    def __init__(self, *, most: int | None = None) -> None:
-        """``most``: the highest that makes sense; None: there is no such."""
+    def __init__(self, *, most: int = HIGHEST_COUNT) -> None:
+        """``most``: the highest that makes sense."""
         self._most = most
-        self._mend = "write a number from 1 up" if most is None else f"write a number from 1 to {most}"
+        self._mend = f"write a number from 1 to {most}"
 
     def convert(
         self,
         value: object,
         param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+        ctx: click.Context | None,
     ) -> int:
         """Read it. Raises UsageError."""
         text = str(value).strip()
-        if not (text.isascii() and text.removeprefix("-").isdigit()) or len(text) > 9:
-            _refuse(param, f"{_quoted(value)} is not a whole number", self._mend)
-        if int(text) < 1:
-            _refuse(param, f"{value} is too small", self._mend)
-        if self._most is not None and int(text) > self._most:
-            _refuse(param, f"{value} is too much", self._mend)
-        return int(text)
+        digits = text.removeprefix("-").lstrip("0")[: len(str(HIGHEST_COUNT)) + 1]
+        if not (text.isascii() and text.removeprefix("-").isdigit()):
+            _refuse(param, ctx, f"{_quoted(value)} is not a whole number", self._mend)
+        if text.startswith("-") or not digits:
+            _refuse(param, ctx, f"{_cut(text)} is too small", self._mend)
+        if int(digits) > self._most:
+            _refuse(param, ctx, f"{_cut(text)} is too much", self._mend)
+        return int(digits)
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -99,16 +103,15 @@ class Pair(click.ParamType[tuple[str, str]]):
         self,
         value: object,
         param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+        ctx: click.Context | None,
     ) -> tuple[str, str]:
         """Split it. Raises UsageError."""
         if isinstance(value, tuple):
             return value
         service, equals, rest = str(value).partition("=")
         if not (service and equals and rest):
-            _refuse(
-                param, f"{_quoted(value)} does not name a service and a value", f"write for example {self._example}"
-            )
+            message = f"{_quoted(value)} does not name a service and a value"
+            _refuse(param, ctx, message, f"write for example {self._example}")
         return service, rest
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_flags, images_named
-from bluegreen.cli.group import Command, calls_of, session_of, write_exit_codes
+from bluegreen.cli.group import Command, Named, calls_of, session_of, write_exit_codes
 from bluegreen.cli.program import peek
 from bluegreen.cli.screen import Heard, listener
-from bluegreen.cli.session import Kind, folder
+from bluegreen.cli.session import Kind, folder, not_empty
 from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import RETRY_SECONDS, Options
@@ -65,7 +65,7 @@ def _session_ahead(ctx: click.Context, args: list[str]) -> Session:
     return replace(
         session,
         platform=_platform(session, args, platform),
-        app=Path(app) if app is not None else session.app,
+        app=Path(not_empty(app, of="--app")) if app is not None else session.app,
         state=folder(state) if state is not None else session.state,
     )
 
@@ -122,7 +122,7 @@ def _image_option(flag: str) -> click.Option:
 )
 @click.option(
     "--prometheus",
-    default="",
+    type=Named(),
     metavar="URL",
     help="Read requests and times from this Prometheus server, not from the pods.",
 )
@@ -147,7 +147,7 @@ def command(
     image: tuple[tuple[str, str], ...],
     health_retries: int,
     validation_time: float,
-    prometheus: str,
+    prometheus: str | None,
     scale_down_old: bool,
     dry_run: bool,
     force: bool,
@@ -161,7 +161,7 @@ def command(
 
     Until the switch users see nothing of it. After the switch a version that turns out bad is rolled back at once.
     """
-    session = replace(session_of(context), prometheus=prometheus)
+    session = replace(session_of(context), prometheus=prometheus or "")
     stack: Stack = context.meta[_STACK]
     options = Options(
         health_retries=health_retries,

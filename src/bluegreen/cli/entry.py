@@ -14,8 +14,8 @@ from bluegreen import __version__
 from bluegreen.cli import plain_rollback
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.program import peek, program_of
-from bluegreen.cli.screen import Screen
-from bluegreen.cli.session import DEBUG, PREFIX, Format, Session, paper_for
+from bluegreen.cli.screen import Screen, open_closed
+from bluegreen.cli.session import DEBUG, PREFIX, Format, Session, paper_for, wants_colour
 from bluegreen.domain.errors import BluegreenError, Held, Interrupted
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def main(argv: Sequence[str] | None = None, *, calls: Calls | None = None) -> in
 
     ``calls``: another way into the rest of the program, for tests.
     """
+    open_closed()
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(words, calls or Calls())
@@ -94,7 +95,7 @@ def _first(words: Sequence[str]) -> str:
 
 
 def _tell(error: BluegreenError, words: Sequence[str]) -> ExitCode:
-    session = Session(colour="--no-color" not in words, program=program_of(words, os.environ))
+    session = Session(colour=wants_colour(words, os.environ), program=program_of(words, os.environ))
     if _wants_json(words):
         from bluegreen.cli.views.json import error_line
 

@@ -17,9 +17,21 @@ import click
 from click.core import ParameterSource
 
 from bluegreen.cli.calls import Calls
+from bluegreen.cli.place import said_of
 from bluegreen.cli.program import PLAIN, VARIABLE, Program, program_of
 from bluegreen.cli.screen import Screen
-from bluegreen.cli.session import DEBUG, DEFAULT_STATE, PREFIX, SECRETS, USUAL, Format, Kind, folder, session_from
+from bluegreen.cli.session import (
+    DEBUG,
+    DEFAULT_STATE,
+    PREFIX,
+    SECRETS,
+    USUAL,
+    Format,
+    Kind,
+    folder,
+    not_empty,
+    session_from,
+)
 from bluegreen.domain.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -53,11 +65,11 @@ class Folder(click.ParamType[Path]):
     def convert(
         self,
         value: object,
-        param: click.Parameter | None,  # noqa: ARG002 - click passes it
-        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> Path:
         """Read it. Raises UsageError."""
-        return folder(str(value))
+        return folder(str(value), of=said_of(param, ctx))
 
 
 class Named(click.ParamType[str]):
@@ -69,13 +81,18 @@ class Named(click.ParamType[str]):
         self,
         value: object,
         param: click.Parameter | None,
-        ctx: click.Context | None,  # noqa: ARG002 - click passes it
+        ctx: click.Context | None,
     ) -> str:
         """Read it. Raises UsageError."""
-        if not str(value).strip():
-            flag = param.opts[0] if param is not None else "the name"
-            raise UsageError(f"{flag} is empty", mend=f"leave {flag} out, or give it a name")
-        return str(value)
+        return not_empty(str(value), of=said_of(param, ctx))
+
+
+class File(click.Path):
+    """A file's path, which a shell completes. An empty one is refused: it would be the folder at hand."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:  # noqa: ANN401
+        """Read it. Raises UsageError."""
+        return Path(not_empty(str(value), of=said_of(param, ctx)))
 
 
 def global_options() -> list[click.Option]:
@@ -89,7 +106,7 @@ def global_options() -> list[click.Option]:
         ),
         _global(
             "--app",
-            type=click.Path(path_type=Path),
+            type=File(),
             metavar="FILE",
             help="The app file (default ./bluegreen.yaml, else the built-in Alfred stack).",
         ),

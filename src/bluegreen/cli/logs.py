@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from bluegreen.cli.arguments import Count
-from bluegreen.cli.group import Command, calls_of, session_of
+from bluegreen.cli.group import Command, Named, calls_of, session_of
 from bluegreen.cli.screen import answer
 from bluegreen.domain.stack import Slot
 
@@ -16,7 +16,7 @@ LINES = 20
     cls=Command,
     examples=[("the gateway's replicas in green, 100 lines each", "bluegreen logs gateway --slot green -n 100")],
 )
-@click.argument("service", required=False)
+@click.argument("service", type=Named(), required=False)
 @click.option("--slot", type=click.Choice([slot.value for slot in Slot]), help="One slot only.")
 @click.option("-n", "--lines", type=Count(), default=LINES, show_default=True, help="How many lines of each log.")
 @click.pass_context

@@ -8,12 +8,13 @@ of errors, and tests/unit/test_cli_plain_rollback.py holds both readings equal.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bluegreen.cli.program import VARIABLE, program_of
 from bluegreen.cli.screen import Heard, listener
-from bluegreen.cli.session import DEBUG, PREFIX, SECRETS, USUAL, Format, Kind, Session, folder, session_from
+from bluegreen.cli.session import DEBUG, PREFIX, SECRETS, USUAL, Format, Kind, Session, folder, not_empty, session_from
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass
@@ -98,25 +99,20 @@ def _key(option: str) -> str:
     return option.removeprefix("--").replace("-", "_")
 
 
-def _name(text: str) -> str:
-    if not text.strip():
-        raise ValueError("it is empty")
-    return text
-
-
 def _usual(output: Format) -> Format:
     if output not in USUAL:
         raise ValueError("it is not for a rollback")
     return output
 
 
+_named: Final = partial(not_empty, of="it")
 _FLAGS: Final = frozenset({"--direct", "--no-color"})
 _VALUES: Final[Mapping[str, Callable[[str], object]]] = {
     "--state": folder,
-    "--app": lambda text: Path(_name(text)),
+    "--app": lambda text: Path(_named(text)),
     "--platform": Kind,
-    "--namespace": _name,
-    "--context": _name,
+    "--namespace": _named,
+    "--context": _named,
     "--output": lambda text: _usual(Format(text)),
 }
 _VARIABLES: Final = {

@@ -38,8 +38,8 @@ _COMMAND: Final = re.compile(
 )
 """Commands that are about one stack, with their options; our name followed by anything else is no command line."""
 
-_KUBECTL: Final = re.compile(r"(?:^|(?<=: ))kubectl [^;]+$")
-"""A command line of another program, where it is the end of a text."""
+_OTHERS: Final = re.compile(r"(?:^|(?<=: ))(?:kubectl|helm|mkdir|\S+ -m pip) [^;]+(?=;|$)")
+"""A command line of another program: a whole text or what follows a colon, up to a semicolon or the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Program:
         """The text with each command line as it has to be typed here, its words joined by ``glue``."""
         if NAME in text:
             text = _COMMAND.sub(lambda found: glue.join(self._typed(found)), text)
-        return _KUBECTL.sub(lambda found: found[0].replace(" ", glue), text) if "kubectl" in text else text
+        return text if glue == " " else _OTHERS.sub(lambda found: found[0].replace(" ", glue), text)
 
     def _typed(self, found: re.Match[str]) -> Iterator[str]:
         command, options = found[1], found[2].split()

@@ -7,13 +7,16 @@ import sys
 
 import click
 
-from bluegreen.cli.group import Command
+from bluegreen.cli.group import Command, session_of
 from bluegreen.cli.screen import Screen
+from bluegreen.cli.session import Format
 
 
 @click.command(cls=Command, examples=[("for an editor", "bluegreen schema > bluegreen.schema.json")])
-def command() -> None:
+@click.pass_context
+def command(context: click.Context) -> None:
     """The JSON Schema of the app file, for editors and checkers."""
     from bluegreen.appfile import json_schema
 
-    Screen(sys.stdout).write(json.dumps(json_schema(), indent=2))
+    indent = None if session_of(context).output is Format.JSON else 2
+    Screen(sys.stdout).write(json.dumps(json_schema(), indent=indent))

@@ -87,6 +87,16 @@ class Screen:
                 time.sleep(_SLOW_READER)
 
 
+def open_closed() -> None:
+    """Let each standard stream that whoever started us has closed (``>&-``) lead nowhere.
+
+    Python has None for it then; and the first file of ours would get its number, and what is written to it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
+
+
 def in_job(environment: Mapping[str, str]) -> bool:
     """Whether the runner of GitHub Actions reads what is written."""
     return environment.get("GITHUB_ACTIONS") == "true"

@@ -12,7 +12,7 @@ from bluegreen.domain.errors import UsageError
 from bluegreen.domain.values import dataclass, field
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import IO
 
     from bluegreen.cli.views.paper import Paper
@@ -28,6 +28,9 @@ LONGEST_NAME: Final = 255
 LONGEST_PATH: Final = 3800
 """Bytes of a folder's path; Linux takes 4096, and there are files in it."""
 _QUOTED: Final = 60
+_LONGEST_NUMBER: Final = 10
+_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
+"""What click takes for true."""
 WIDEST = 80
 """Lines longer than this are hard to read; a pipe, which has no width, gets this one."""
 
@@ -97,18 +100,25 @@ def session_from(given: Mapping[str, Any], program: Program) -> Session:
     )
 
 
-def folder(text: str) -> Path:
-    """``--state``. Raises UsageError for a file, and for no name at all, as an unset variable of a script gives it."""
+def not_empty(text: str, *, of: str) -> str:
+    """The value of ``of``. Raises UsageError where it is empty, as an unset variable of a script gives it."""
+    if not text.strip():
+        raise UsageError(f"{of} is empty", mend=f"leave {of} out, or give it a value")
+    return text
+
+
+def folder(text: str, *, of: str = "--state") -> Path:
+    """A folder that need not exist. Raises UsageError for a file, and for no name at all; ``of`` is who named it."""
     path, mend = Path(text), "name a folder, which need not exist"
     if not text or not _can_be(path):
-        raise UsageError(f"--state: {text[:_QUOTED]!r} is no name of a folder", mend=mend)
+        raise UsageError(f"{of}: {text[:_QUOTED]!r} is no name of a folder", mend=mend)
     try:
         is_file = path.exists() and not path.is_dir()
     except OSError as error:
-        why = f"--state: {str(path)!r} cannot be read: {error.strerror}"
+        why = f"{of}: {str(path)!r} cannot be read: {error.strerror}"
         raise UsageError(why, mend="name a folder that is yours") from error
     if is_file:
-        raise UsageError(f"--state: {str(path)!r} is a file, not a folder", mend=mend)
+        raise UsageError(f"{of}: {str(path)!r} is a file, not a folder", mend=mend)
     return path
 
 
@@ -126,6 +136,11 @@ def paper_for(session: Session, stream: IO[str], environment: Mapping[str, str])
         colour=session.colour and _colour(stream, environment),
         program=session.program,
     )
+
+
+def wants_colour(words: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """``--no-color`` and its variable, asked of a line that could not be read."""
+    return "--no-color" not in words and environment.get(f"{PREFIX}_NO_COLOR", "").strip().lower() not in _TRUE
 
 
 def _colour(stream: IO[str], environment: Mapping[str, str]) -> bool:
@@ -146,7 +161,7 @@ def _is_terminal(stream: IO[str]) -> bool:
 
 def _width(stream: IO[str], environment: Mapping[str, str]) -> int:
     columns = environment.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit() and int(columns):
+    if columns.isascii() and columns.isdigit() and len(columns) < _LONGEST_NUMBER and int(columns):
         return min(int(columns), WIDEST)
     try:
         return min(os.get_terminal_size(stream.fileno()).columns or WIDEST, WIDEST)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bluegreen.cli.group import Command, calls_of, session_of
+from bluegreen.cli.group import Command, Named, calls_of, session_of
 from bluegreen.cli.screen import Screen, answer
 from bluegreen.cli.session import Format
 from bluegreen.domain.errors import UsageError
@@ -36,7 +36,7 @@ class Show(Command):
         ("a page with charts, in one file", "bluegreen show --output html > release.html"),
     ],
 )
-@click.argument("release", required=False)
+@click.argument("release", type=Named(), required=False)
 @click.pass_context
 def command(context: click.Context, release: str | None) -> None:
     """The report of one release or rollback: its plan, what happened when, what was checked, counted and judged.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bluegreen.cli.group import Command, calls_of, session_of, write_exit_codes
+from bluegreen.cli.group import Command, Named, calls_of, session_of, write_exit_codes
 from bluegreen.cli.screen import listener
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Verify(Command):
         ("what is known by now, without waiting", "bluegreen verify --no-wait"),
     ],
 )
-@click.argument("release", required=False)
+@click.argument("release", type=Named(), required=False)
 @click.option("--no-wait", is_flag=True, help="Do not wait: what five minutes have to settle stays open (exit code 8).")
 @click.pass_context
 def command(context: click.Context, /, *, release: str | None, no_wait: bool) -> ExitCode:

@@ -21,6 +21,8 @@ _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_{1,2}|-+)[a-z0-9]+)*\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}\Z")
 _LONGEST_NAME = 255
+_LONGEST = 600
+"""Of a whole reference: a name, a tag and the longest digest, with room for a registry."""
 _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 """Hexadecimal digits of the algorithms that engines know: a digest that lost its end when it was copied is none."""
 
@@ -94,12 +96,30 @@ def _with_library(registry: str, repository: str) -> str:
 
 
 def _check(text: str, *, registry: str, repository: str, tag: str, digest: str | None) -> None:
-    problem = _problem(registry=registry, repository=repository, tag=tag, digest=digest)
+    problem = _stranger(text) or _problem(registry=registry, repository=repository, tag=tag, digest=digest)
     if problem:
         raise UsageError(
-            f"image {text!r}: {problem}",
+            f"image {_shown(text)!r}: {problem}",
             mend="write it as [registry[:port]/]repository[:tag][@digest], for example alfredai/backend:v2.1.0",
         )
+
+
+def _stranger(text: str) -> str:
+    """What is no reference at all, but an address, say. Told first, for the parts that follow may be a password's."""
+    if "://" in text:
+        return "it is a URL: a reference begins with the registry's host"
+    if "/" in text.rpartition("@")[2] and "@" in text:
+        return "it names a user: whoever pulls it has credentials of its own"
+    return "it is too long" if len(text) > _LONGEST else ""
+
+
+def _shown(text: str) -> str:
+    """As much of it as an error may repeat: no user, no password, no end of what has none."""
+    user, at, rest = text.rpartition("@")
+    if at and ("://" in user or "/" in rest):
+        scheme, slashes, _ = user.partition("://")
+        text = f"{scheme if slashes else ''}{slashes}***@{rest}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _problem(*, registry: str, repository: str, tag: str, digest: str | None) -> str:

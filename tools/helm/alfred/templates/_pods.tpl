@@ -18,7 +18,7 @@ metadata:
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
-  terminationGracePeriodSeconds: {{ $all.terminationGracePeriodSeconds }}
+  terminationGracePeriodSeconds: {{ int64 $all.terminationGracePeriodSeconds }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   {{- with $all.imagePullSecrets }}
@@ -32,8 +32,8 @@ spec:
   {{- end }}
   securityContext:
     runAsNonRoot: true
-    runAsUser: {{ $all.runAsUser }}
-    runAsGroup: {{ $all.runAsUser }}
+    runAsUser: {{ int64 $all.runAsUser }}
+    runAsGroup: {{ int64 $all.runAsUser }}
     seccompProfile: {type: RuntimeDefault}
   # Soft: a cluster that has lost a node must still be able to start a slot.
   topologySpreadConstraints:
@@ -57,7 +57,7 @@ spec:
         - {name: BACKEND_URL, value: "http://alfred-backend-{{ .slot }}:{{ $all.backend.port }}"}
         {{- end }}
         {{- range $key, $value := $values.env }}
-        - {name: {{ $key }}, value: {{ $value | quote }}}
+        - {name: {{ $key | quote }}, value: {{ include "alfred.text" $value }}}
         {{- end }}
       {{- with $values.envFrom }}
       envFrom: {{- toYaml . | nindent 8 }}
@@ -67,7 +67,7 @@ spec:
       livenessProbe: {{- include "alfred.probe" $values.probes.liveness | nindent 8 }}
       lifecycle:
         preStop:
-          sleep: {seconds: {{ $all.preStopSleepSeconds }}}
+          sleep: {seconds: {{ int64 $all.preStopSleepSeconds }}}
       {{- with $values.resources }}
       resources: {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -92,11 +92,19 @@ prometheus.io/port: {{ (index .root.Values .name).port | quote }}
 {{- end }}
 {{- end }}
 
+{{/*
+A variable's value as text. Helm reads numbers of a file as floating ones, of which `quote` makes "1.048576e+07"; JSON writes
+them out. For the same reason whole numbers pass through `int64` everywhere.
+*/}}
+{{- define "alfred.text" -}}
+{{- if kindIs "string" . }}{{ quote . }}{{ else }}{{ toJson . | quote }}{{ end }}
+{{- end }}
+
 {{- define "alfred.probe" -}}
-httpGet: {path: {{ .path }}, port: http}
-periodSeconds: {{ .periodSeconds }}
-timeoutSeconds: {{ .timeoutSeconds }}
-failureThreshold: {{ .failureThreshold }}
+httpGet: {path: {{ .path | quote }}, port: http}
+periodSeconds: {{ int64 .periodSeconds }}
+timeoutSeconds: {{ int64 .timeoutSeconds }}
+failureThreshold: {{ int64 .failureThreshold }}
 {{- end }}
 
 {{/*
