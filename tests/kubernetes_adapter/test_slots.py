@@ -29,6 +29,11 @@ GRIP = Grip(purpose=Purpose(kind=RunKind.RELEASE, run="r-1", who="ann"), fence="
 LIMIT = Instant(2000.0)
 
 
+def nobody_is_there(slot: Slot, until: Instant) -> None:
+    """No user is on the slot."""
+    del slot, until
+
+
 @pytest.mark.parametrize(("grace", "waited"), [(300, 310.0), (30, 70.0), (None, 70.0)], ids=str)
 def test_pods_are_given_up_when_their_own_grace_is_over(grace: int | None, waited: float) -> None:
     """A pod that goes on serving for as long as it may is no pod of a dead node: what it needs has to stay."""
@@ -50,7 +55,9 @@ def test_pods_are_given_up_when_their_own_grace_is_over(grace: int | None, waite
     }
     with serving(clock, *[by_path(paths)] * 5) as (_, api):
         sight = Sight(api, stack=STACK, namespace="shop")
-        slots = Slots(api, stack=STACK, namespace="shop", clock=clock, sight=sight, wait_for=wait_for)
+        slots = Slots(
+            api, stack=STACK, namespace="shop", clock=clock, sight=sight, wait_for=wait_for, leave=nobody_is_there
+        )
         assert slots.end(Slot.GREEN, order=["pair-front"], grip=GRIP, until=LIMIT).services == ("pair-front",)
     assert waits == [waited]
 
