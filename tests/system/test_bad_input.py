@@ -718,3 +718,20 @@ def test_a_full_disk_does_not_hinder_a_rollback(small: FullDiskStack) -> None:
     done = small.must("rollback")
     assert "the disk is full" in " ".join(done.out.split())
     assert small.status()["serving"] == "blue"
+
+
+def test_a_journal_that_cannot_be_read_hides_nothing_but_itself(shared: LocalStack) -> None:
+    """An entry of another version: where users are is to be seen, and a slot that is named can be gone to."""
+    before = shared.status()
+    with contextlib.closing(sqlite3.connect(shared.state / "state.db")) as database:
+        with database:
+            database.execute("INSERT INTO entries (run, kind, entry) VALUES ('r-tomorrow', 'began', '{}')")
+        try:
+            status = shared.status()
+            told(shared.run("rollback"), code=6, error="r-tomorrow", mend="name the slot, .* --to SLOT")
+        finally:
+            with database:
+                database.execute("DELETE FROM entries WHERE run = 'r-tomorrow'")
+    assert "r-tomorrow" in status["unread"], status
+    assert (status["serving"], status["slots"]) == (before["serving"], before["slots"])
+    assert shared.status() == before

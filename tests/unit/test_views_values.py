@@ -13,7 +13,7 @@ from bluegreen.cli.views.json import JsonView, error_line, fields
 from bluegreen.cli.views.logs import log_lines
 from bluegreen.cli.views.paper import Paper
 from bluegreen.cli.views.report import report_lines
-from bluegreen.cli.views.status import Address, Preview, Status, look, status_lines
+from bluegreen.cli.views.status import NOT_KNOWN, Address, Preview, Status, look, status_lines
 from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import ExitCode, Held
 from bluegreen.domain.events import Phase, PhaseDone, Planned, Summary
@@ -188,6 +188,18 @@ def test_status_says_that_somebody_has_moved_users() -> None:
     assert lines[lines.index("last run      r-1 released") + 1 :] == [
         "moved         r-1 left users on green, and somebody has moved them to blue since"
     ]
+
+
+def test_status_shows_where_users_are_though_the_journal_cannot_be_read() -> None:
+    found = look(
+        stack=STACK, snapshot=snapshot(routes=(Slot.GREEN,) * 2), runs=(), addresses=ADDRESSES, unread="entry 3 is cut"
+    )
+
+    lines = [" ".join(line.split()) for line in status_lines(PAPER, found)]
+    assert lines[0] == "alfred: green serves"
+    assert "journal cannot be read: entry 3 is cut" in lines
+    assert f"way back {NOT_KNOWN}" in " ".join(lines)
+    assert found.back is None
 
 
 def test_status_of_a_cold_way_back_and_of_trouble() -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.plan import Options
     from bluegreen.domain.release import Run
     from bluegreen.domain.stack import Slot, Stack
+    from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Finding, LogTail
     from bluegreen.wiring.common import World
     from bluegreen.wiring.kubernetes import Place
@@ -139,9 +140,8 @@ class Calls:
 
         with _world(session, _nobody) as world:
             tools = world.tools
-            return look(
-                stack=tools.stack, snapshot=tools.snapshot(), runs=tuple(tools.runs()), addresses=_addresses(world)
-            )
+            live, (runs, unread) = tools.snapshot(), _all_runs(tools)
+            return look(stack=tools.stack, snapshot=live, runs=runs, addresses=_addresses(world), unread=unread)
 
     def examine(self, session: Session) -> Sequence[Finding]:
         """What speaks against a release, and what one would lose."""
@@ -175,6 +175,16 @@ class Calls:
             stack = world.tools.stack
             names = stack.names if service is None else (service_named(stack, service).name,)
             return world.tails(names, slot=slot, lines=lines)
+
+
+def _all_runs(tools: Tools) -> tuple[Sequence[Run], str]:
+    """All of them, or why the journal cannot be read: where users are is to be seen all the same."""
+    from bluegreen.domain.errors import JournalError
+
+    try:
+        return tuple(tools.runs()), ""
+    except JournalError as error:
+        return (), str(error)
 
 
 @contextmanager

@@ -73,6 +73,9 @@ class Unfinished:
     """What the next command will do about it, when it was killed."""
 
 
+NOT_KNOWN = "not known, for the journal says it; bluegreen rollback --to SLOT brings users to a slot that is named"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """All of it, as `bluegreen status` shows it."""
@@ -92,10 +95,14 @@ class Status:
     """False: nothing runs in either slot, and nothing ever did."""
     moved: str = ""
     """Users are not where the last run left them: who has moved them since, and from where."""
+    unread: str = ""
+    """Why the journal could not be read, so that nothing is known of any run; empty: it was."""
 
 
-def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Sequence[Address]) -> Status:
-    """Put together what is known. ``runs``: newest first."""
+def look(
+    *, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Sequence[Address], unread: str = ""
+) -> Status:
+    """Put together what is known. ``runs``: newest first; none, where they are ``unread``."""
     found = active(snapshot.routes)
     serving = found.slot if isinstance(found, Active) else None
     back = way_back(runs, serving=serving)
@@ -107,11 +114,12 @@ def look(*, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Se
         slots=tuple(_slot_state(snapshot, slot, serving) for slot in Slot),
         addresses=tuple(addresses),
         back=back.slot if isinstance(back, Back) else None,
-        back_words=_back_words(back, snapshot),
+        back_words=_back_words(back, snapshot) if not unread else NOT_KNOWN,
         last=f"{newest.id} {newest.outcome}" if newest is not None and newest.outcome is not None else "",
         unfinished=_unfinished(newest, serving) if newest is not None and newest.open else None,
         started=serving is not None or any(work.image is not None for work in snapshot.workloads),
         moved=str(drift(runs, snapshot.routes) or ""),
+        unread=unread,
     )
 
 
@@ -193,6 +201,8 @@ def status_lines(paper: Paper, status: Status) -> list[str]:
     lines += paper.field("way back", status.back_words)
     if status.last:
         lines += paper.field("last run", status.last)
+    if status.unread:
+        lines += paper.field("journal", f"cannot be read: {status.unread}", style="yellow")
     if status.moved:
         lines += paper.field("moved", status.moved, style="yellow")
     if status.unfinished is not None:

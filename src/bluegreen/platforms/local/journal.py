@@ -47,7 +47,7 @@ class LocalJournal:
     def entries(self, run: str) -> Sequence[Entry]:
         """All entries of a run in order; empty: no such run."""
         rows = self._store.rows("SELECT entry FROM entries WHERE run = ? ORDER BY seq", run)
-        return tuple(_entry(text) for (text,) in rows)
+        return tuple(_entry(text, run) for (text,) in rows)
 
     def runs(self, *, newest: int) -> Sequence[str]:
         """The ids of the newest runs, newest first."""
@@ -64,16 +64,16 @@ class LocalJournal:
         """The newest run whose images users are on, or were on last."""
         query = "SELECT run, entry FROM entries WHERE kind = ? ORDER BY seq DESC"
         for run, text in self._store.rows(query, kind(Ended)):
-            body = _entry(text).body
+            body = _entry(text, run).body
             if isinstance(body, Ended) and body.outcome.in_effect:
                 return run
         return ""
 
 
-def _entry(text: str) -> Entry:
+def _entry(text: str, run: str) -> Entry:
     try:
         return from_plain(Entry, json.loads(text))
     except ValueError as error:
         raise JournalError(
-            f"a journal entry cannot be read: {error}", mend="use the version of bluegreen that wrote it"
+            f"an entry of {run} cannot be read: {error}", mend="use the version of bluegreen that wrote it"
         ) from error
