@@ -233,8 +233,8 @@ class Platform(Protocol):
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """Write the routes in this order, each only from the version that was judged. Stops at the first that fails.
 
-        Returns one result for each write tried. Raises LostLock before the first write; a lock that is lost later ends
-        the results.
+        Returns one result for each write tried. Raises LostLock before the first write, also when there is none to
+        make; a lock that is lost later ends the results.
         """
 
     def protect(self, cover: Cover, *, grip: Grip, until: Instant, routes: Sequence[Route] | None = None) -> None:

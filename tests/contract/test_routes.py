@@ -130,6 +130,14 @@ def test_a_run_that_lost_the_lock_writes_nothing(bench: Bench) -> None:
     with pytest.raises(LostLock) as caught:
         bench.platform().route(sent, grip=held, until=limit(bench))
     assert caught.value.taken_by
+    with pytest.raises(LostLock):
+        bench.platform().route((), grip=held, until=limit(bench))
+    assert written(bench) == before
+
+
+def test_no_write_at_all_tells_whether_the_lock_is_still_held(bench: Bench) -> None:
+    before = written(bench)
+    assert list(bench.platform().route((), grip=grip(bench), until=limit(bench))) == []
     assert written(bench) == before
 
 

@@ -291,6 +291,22 @@ def test_it_asks_nothing_of_the_slot_that_users_leave() -> None:
     assert rehearsal.routes == (BLUE, BLUE)
 
 
+def test_a_release_that_was_overtaken_says_so_though_it_sees_the_routes_first() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
+    rehearsal.platform.lock_is_late = True
+
+    def overtake() -> None:
+        rehearsal.tools(who="bob").lock.preempt(BOBS)
+        for service in rehearsal.stack.names:
+            rehearsal.platform.patch_by_hand(service, GREEN)
+
+    rehearsal.clock.at(5.0, overtake)
+    assert rehearsal.deploy("v2") is ExitCode.HELD
+    assert summary(rehearsal).outcome is Outcome.YIELDED
+    assert "why: another run took over: rollback b-bob by bob" in summary(rehearsal).details
+
+
 @pytest.mark.parametrize("moment", [0.5, 5.0, 20.0])
 def test_a_running_release_is_taken_over_and_yields(moment: float) -> None:
     """0.5 s: while it validates; later: in its window. It is the running release that notices."""

@@ -204,7 +204,7 @@ def _protect(tools: Tools, *, grip: Grip) -> None:
 def _end_before(tools: Tools, plan: Plan, error: BluegreenError, *, started: Instant, grip: Grip) -> ExitCode:
     """Users saw nothing. Put the idle slot back, unless another run has taken over or it is wanted for looking."""
     if isinstance(error, Held) and _slots_of_users(tools) != {plan.active}:
-        return _end_yielded(tools, plan, error, started=started)
+        return _end_yielded(tools, plan, _lost(tools, grip=grip) or error, started=started)
     tools.emit(Failing(why=str(error), users="users saw nothing"))
     ended = Ended(outcome=_outcome_before(error), why=str(error), cause=_cause(error))
     if isinstance(error, LostLock):
@@ -288,6 +288,17 @@ def _end_yielded(tools: Tools, plan: Plan, error: BluegreenError, *, started: In
     tools.emit(Failing(why=str(error), users=f"users are on {where}"))
     ended = Ended(outcome=outcome, why=str(error))
     return summarise(tools, plan, ended, started=started, error=error, warm=False)  # the slot holds what was staged
+
+
+def _lost(tools: Tools, *, grip: Grip) -> LostLock | None:
+    """Whether it was another run that has moved users: a watch may tell of the routes before it tells of the lock."""
+    try:
+        tools.platform.route((), grip=grip, until=tools.limit())
+    except LostLock as lost:
+        return lost
+    except BluegreenError:
+        return None
+    return None
 
 
 def _slots_of_users(tools: Tools) -> set[Slot | None]:
