@@ -6,9 +6,11 @@ is missed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
 
 from bluegreen.domain.errors import DeadlineExceeded
+from bluegreen.domain.stack import Instant, Seconds, after
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.kubernetes import names
 from bluegreen.platforms.kubernetes.errors import MissingRight, NotFound, Unauthorized
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from bluegreen.domain.errors import BluegreenError
-    from bluegreen.domain.stack import Instant, Marks, Slot, Stack
+    from bluegreen.domain.stack import Marks, Slot, Stack
     from bluegreen.platforms.kubernetes.cluster import Cluster
     from bluegreen.platforms.kubernetes.node import Json
     from bluegreen.platforms.kubernetes.objects import EndpointSlice, Lease, Service
@@ -227,6 +229,7 @@ class Watching:
         self._namespace = namespace
         self._clock = clock
         self._inbox: Inbox = Inbox()
+        self._bearing = Bearing()
         lease = Kind(name="lease", resource=LEASES, parse=lease_of, labels=f"{names.STACK}={stack.name}")
         self._reflectors = {
             kind.name: self._reflector(cluster, kind, at_least=sight.at_least(kind.resource))
@@ -294,22 +297,54 @@ class Watching:
 
         Raises DeadlineExceeded with what is the matter, Interrupted, and what will not get better by waiting.
         """
-        self._heed()
+        over = min(until, self._heed())
         try:
-            self._inbox.take(until=until, clock=self._clock)
+            self._inbox.take(until=over, clock=self._clock)
         except DeadlineExceeded as error:
-            trouble = self._trouble()
-            raise (DeadlineExceeded(f"the cluster could not be watched: {trouble}") if trouble else error) from None
+            if over >= until:
+                trouble = self._trouble()
+                raise (DeadlineExceeded(f"the cluster could not be watched: {trouble}") if trouble else error) from None
         self._inbox.take_all()
         self._heed()
 
-    def _heed(self) -> None:
-        trouble = self._trouble()
-        if isinstance(trouble, MissingRight | Unauthorized | NotFound):
-            raise trouble
+    def _heed(self) -> Instant:
+        """Until when what refuses a watch is borne with. Raises it then."""
+        refusals = [each for each in self._reflectors.values() if isinstance(each.trouble, _REFUSED)]
+        new = next((each.trouble for each in refusals if each.view is None), None)
+        if new is not None:
+            raise new
+        return self._bearing.until(refusals[0].trouble if refusals else None, now=self._clock.now())
 
     def _trouble(self) -> BluegreenError | None:
         return next((each.trouble for each in self._reflectors.values() if each.trouble is not None), None)
+
+
+_REFUSED = (MissingRight, Unauthorized, NotFound)
+"""What does not get better by waiting, as a rule."""
+
+
+class Bearing:
+    """For how long a watch that has worked may be refused: API servers that are started anew one by one, or the webhook
+    that knows the tokens, refuse for a moment what they have allowed and will allow (kopf retries a
+    403 of a watch for the same reason).
+    """
+
+    LIMIT: Final[Seconds] = 5.0
+
+    def __init__(self) -> None:
+        """Nothing is refused."""
+        self._since: Instant | None = None
+
+    def until(self, trouble: BluegreenError | None, *, now: Instant) -> Instant:
+        """The end of patience; without trouble there is none. Raises the trouble at that end."""
+        if trouble is None:
+            self._since = None
+            return Instant(inf)
+        self._since = now if self._since is None else self._since
+        end = after(self._since, self.LIMIT)
+        if now >= end:
+            raise trouble
+        return end
 
 
 def _objects_in(reflector: Reflector[Any]) -> tuple[Any, ...]:

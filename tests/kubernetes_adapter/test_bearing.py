@@ -1,0 +1,32 @@
+"""A watch that has worked is refused: borne with for a moment, and no longer."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from bluegreen.domain.errors import PlatformError
+from bluegreen.domain.stack import Instant
+from bluegreen.platforms.kubernetes.looking import Bearing
+
+TROUBLE = PlatformError("the account may not watch pods (403)")
+
+
+def test_without_trouble_there_is_no_end() -> None:
+    assert Bearing().until(None, now=Instant(7.0)) == inf
+
+
+def test_a_refusal_is_borne_with_from_its_first_sight_and_raised_at_the_end() -> None:
+    bearing = Bearing()
+    assert bearing.until(TROUBLE, now=Instant(0.0)) == 5.0
+    assert bearing.until(TROUBLE, now=Instant(4.9)) == 5.0
+    with pytest.raises(PlatformError, match="may not watch pods"):
+        bearing.until(TROUBLE, now=Instant(5.0))
+
+
+def test_one_that_passes_and_comes_again_is_a_new_one() -> None:
+    bearing = Bearing()
+    bearing.until(TROUBLE, now=Instant(0.0))
+    bearing.until(None, now=Instant(3.0))
+    assert bearing.until(TROUBLE, now=Instant(4.0)) == 9.0
