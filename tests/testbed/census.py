@@ -19,6 +19,8 @@ _KERNEL_SETTINGS = (
     "net/ipv4/ip_forward",
     "net/netfilter/nf_conntrack_max",
 )
+OWN = "lifecycle"
+"""How the names of the clusters begin whose remains are looked for."""
 _FOLDERS = ("/run", "/var/lib", "/var/log", "/var/tmp", "/etc")
 
 
@@ -64,20 +66,33 @@ def take() -> Census:
 def _cluster_programs() -> frozenset[str]:
     """Servers, first processes and shims: whatever runs from the cache or from a cluster's folder."""
     marks = ("kubernetes-testbed", "containerd", "/pause", "/coredns", "/prometheus", "nsenter", "docker-registry")
-    names = {pid: called(pid) for pid in all_pids()}
+    names = {pid: called(pid) for pid in _counted_pids()}
     return frozenset(f"{pid} {name}" for pid, name in names.items() if any(mark in name for mark in marks))
 
 
 def _namespaces() -> frozenset[str]:
-    """By their kinds and identities, of every process that can be seen; ours and others'."""
+    """By their kinds and identities, of every process that can be seen."""
     found = set()
-    for pid in all_pids():
+    for pid in _counted_pids():
         for kind in ("net", "mnt", "pid"):
             try:
                 found.add(str(Path(f"/proc/{pid}/ns/{kind}").readlink()))
             except OSError:
                 continue
     return frozenset(found)
+
+
+def _counted_pids() -> list[int]:
+    """All but those of another cluster, such as the suite's: its containers come and go beside this test."""
+    return [pid for pid in all_pids() if not _is_of_another_cluster(pid)]
+
+
+def _is_of_another_cluster(pid: int) -> bool:
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return False
+    return "/kubernetes-" in groups and f"/kubernetes-{OWN}" not in groups
 
 
 def _output(*words: str, env: dict[str, str] | None = None) -> str:

@@ -29,7 +29,7 @@ BARE = Wish(prometheus=False)
 @pytest.fixture
 def places(possible: None) -> Iterator[Places]:
     """A cluster of its own name; whatever a failing test leaves of it is removed."""
-    mine = own_places("lifecycle")
+    mine = own_places(census.OWN)
     yield mine
     down(mine, tell=tell)
 
