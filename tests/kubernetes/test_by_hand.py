@@ -39,7 +39,10 @@ def left_whole(shared: ClusterStack) -> Iterator[None]:
     whole(shared)
 
 
-@pytest.mark.parametrize("phase", ["deploy", "validate", "observe"])
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("phase", [pytest.param("deploy", marks=LONG), "validate", pytest.param("observe", marks=LONG)])
 def test_toward_the_slot_that_serves_they_are_harmless(phase: str, shared: ClusterStack) -> None:
     before, tag = shared.selector(), fresh(shared)
     with deploying(shared, tag) as told:

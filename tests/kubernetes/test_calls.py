@@ -51,6 +51,7 @@ def test_a_longer_window_costs_renewals_and_readings(shared: ClusterStack) -> No
     assert more.get(READING, 0) <= PODS * (waited / 2 + 3)
 
 
+@pytest.mark.long
 def test_a_longer_validation_costs_renewals_only(shared: ClusterStack) -> None:
     short = calls_of(shared, "--health-retries", "2", code=70, fault="never-ready")
     long = calls_of(shared, "--health-retries", "6", code=70, fault="never-ready")
