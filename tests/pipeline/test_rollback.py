@@ -11,7 +11,7 @@ from bluegreen.domain.events import Note, Planned, Summary, Warned
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind
-from bluegreen.domain.stack import Slot
+from bluegreen.domain.stack import Slot, after
 from bluegreen.domain.values import replace
 from bluegreen.pipeline.rollback import rollback
 from bluegreen.ports import Grip, Purpose
@@ -305,6 +305,22 @@ def test_a_release_that_was_overtaken_says_so_though_it_sees_the_routes_first() 
     assert rehearsal.deploy("v2") is ExitCode.HELD
     assert summary(rehearsal).outcome is Outcome.YIELDED
     assert "why: another run took over: rollback b-bob by bob" in summary(rehearsal).details
+
+
+def test_a_release_that_was_overtaken_before_it_staged_claims_no_warm_slot() -> None:
+    """Frozen in the middle of a call to its journal: it wakes to a limit that is over, and to another run's stack."""
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+
+    def overtake() -> None:
+        rehearsal.tools(who="bob").lock.preempt(BOBS)
+        rehearsal.clock.interrupt(signal="SIGINT")
+
+    rehearsal.clock.at(after(rehearsal.clock.now(), 0.5), overtake)
+    rehearsal.platform.lock_is_late = True
+    assert rehearsal.deploy("v3") is ExitCode.HELD
+    assert summary(rehearsal).outcome is Outcome.YIELDED
+    assert "warm" not in summary(rehearsal).way_back
 
 
 @pytest.mark.parametrize("moment", [0.5, 5.0, 20.0])

@@ -237,6 +237,8 @@ def _cause(error: BluegreenError) -> Cause | None:
 def _put_back(tools: Tools, plan: Plan, *, left_at: Instant | None, grip: Grip) -> bool:
     """Whether the idle slot is warm with its previous images. Raises LostLock."""
     if not _has_staged(tools, plan):
+        if lost := _lost(tools, grip=grip):  # it slept, for example: what the slot holds is another run's affair
+            raise lost
         return plan.keeps_previous
     if plan.options.keep_failed:
         tools.emit(
