@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from alfred.faults import FaultError, Faults, parse_faults
@@ -69,7 +69,6 @@ def test_anything_else_is_refused_in_one_line_that_names_it(text: str) -> None:
     assert "crash-after=SECONDS" in line
 
 
-@settings(deadline=None)
 @given(percent=st.integers(0, 100), before=st.integers(0, 1000))
 def test_a_share_is_exact_in_any_hundred_in_a_row_and_even(percent: int, before: int) -> None:
     share = EvenShare(percent)

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.kubernetes_adapter.cluster_kit import node
-from tests.unit.domain_kit import CALM
 
 from bluegreen.platforms.kubernetes.errors import NotKubernetes
 from bluegreen.platforms.kubernetes.node import Node
@@ -242,7 +241,6 @@ def test_a_pod_with_a_priority_may_drive_out_others() -> None:
 SMALL = st.integers(min_value=1, max_value=4)
 
 
-@CALM
 @given(nodes=st.lists(st.integers(0, 6), min_size=1, max_size=3), wanted=st.lists(st.tuples(SMALL, SMALL), max_size=2))
 def test_what_is_said_agrees_with_trying_every_placing(nodes: list[int], wanted: list[tuple[int, int]]) -> None:
     """Certain: no placing exists. Nothing said: one does."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hypothesis import settings
-
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import Options, Plan, SlotSpec, WorkloadSpec, make_plan
 from bluegreen.domain.snapshot import Container, Endpoint, Pod, Route, Running, Snapshot, Template, Wanted, Workload
@@ -15,9 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bluegreen.domain.snapshot import ContainerState, Terminated
-
-CALM = settings(deadline=None, derandomize=True)
-"""For drawn values: the same ones each time, and no clock: the machine may be busy."""
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 PROBES = Probes(startup=Probe(path="/"), readiness=Probe(path="/"), liveness=Probe(path="/"))

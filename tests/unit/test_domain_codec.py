@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.domain_kit import CALM, GREEN, PAIR, plan
+from tests.unit.domain_kit import GREEN, PAIR, plan
 
 from bluegreen.domain import events
 from bluegreen.domain.codec import from_plain, kind, to_plain
@@ -20,7 +20,7 @@ from bluegreen.domain.release import Body, Ended, Entry, Outcome, Staging
 from bluegreen.domain.snapshot import Container, Pod, Waiting
 from bluegreen.domain.stack import Slot, Stack
 
-FEW = settings(CALM, max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+FEW = settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 BODIES: tuple[type, ...] = get_args(Body)
 EVENTS: tuple[type, ...] = get_args(Event)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

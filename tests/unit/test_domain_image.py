@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain_kit import CALM
 
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.image import ImageReference
@@ -124,13 +123,11 @@ def references(draw: st.DrawFn) -> ImageReference:
     return ImageReference(registry=registry, repository="/".join(parts), tag=tag, digest=digest)
 
 
-@CALM
 @given(references())
 def test_what_is_written_is_read_back_the_same(reference: ImageReference) -> None:
     assert ImageReference.parse(str(reference)) == reference
 
 
-@CALM
 @given(st.text(max_size=40))
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     found = read(text)

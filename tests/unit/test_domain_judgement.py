@@ -9,7 +9,7 @@ from math import comb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain_kit import BLUE, CALM, GREEN, pair, pod, whole_pods, workload
+from tests.unit.domain_kit import BLUE, GREEN, pair, pod, whole_pods, workload
 
 from bluegreen.domain.judgement import (
     Finding,
@@ -77,7 +77,6 @@ def exactly(k: int, of: int, share: Fraction) -> Fraction:
     return sum(terms, Fraction(0))
 
 
-@CALM
 @given(st.integers(1, 300), st.integers(0, 300), st.sampled_from([Fraction(1, 100), Fraction(1, 20), Fraction(1, 2)]))
 def test_the_two_tails_agree_with_exact_arithmetic(of: int, k: int, share: Fraction) -> None:
     k = min(k, of)
@@ -86,7 +85,6 @@ def test_the_two_tails_agree_with_exact_arithmetic(of: int, k: int, share: Fract
     assert at_least(k, of=of, share=float(share)) == pytest.approx(float(expected), abs=1e-12)
 
 
-@CALM
 @given(st.integers(1, 2000), st.integers(0, 2000))
 def test_more_bad_answers_never_make_it_better(of: int, bad: int) -> None:
     order = [PASS, INCONCLUSIVE, FAIL]

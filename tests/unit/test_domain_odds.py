@@ -8,7 +8,6 @@ from math import comb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain_kit import CALM
 
 from bluegreen.domain.odds import at_least, at_most, more_needed, worse_by_chance
 
@@ -20,7 +19,6 @@ def exactly_worse(bad: int, of: int, old_bad: int, old_of: int) -> Fraction:
     return Fraction(sum(ways), comb(of + old_of, all_bad))
 
 
-@CALM
 @given(st.integers(1, 60), st.integers(0, 60), st.integers(1, 60), st.integers(0, 60))
 def test_fisher_agrees_with_exact_arithmetic(of: int, bad: int, old_of: int, old_bad: int) -> None:
     bad, old_bad = min(bad, of), min(old_bad, old_of)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.domain_kit import BLUE, CALM, GREEN
+from tests.unit.domain_kit import BLUE, GREEN
 
 from bluegreen.domain.reading import (
     Arrivals,
@@ -148,7 +148,6 @@ def test_a_histogram_without_buckets_is_empty() -> None:
     assert (empty.count, empty.above(1.0)) == (0, 0)
 
 
-@CALM
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=2, max_size=2), st.integers(0, 9))
 def test_a_tally_is_never_negative_and_never_more_than_what_was_counted(
     counts: list[tuple[int, int]], slow: int

@@ -47,7 +47,7 @@ def run(folder: Path, program: Program) -> str:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=40))
 def test_any_value_reaches_the_program_as_it_is(folder: Path, value: str) -> None:
     assert run(folder, Program(name="web", argv=PRINT, environment=(("VALUE", value),))) == value
