@@ -18,6 +18,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
+from bluegreen.domain.release import Entry, RollbackBegan
+from bluegreen.domain.stack import Slot
+from bluegreen.platforms.local.journal import LocalJournal
+from bluegreen.platforms.local.layout import Layout
+from bluegreen.platforms.local.store import open_store
 from harness import LocalStack, images_of
 
 if TYPE_CHECKING:
@@ -279,6 +284,20 @@ def test_three_rollbacks_at_once(shared: LocalStack) -> None:
     assert [process.returncode for process in presses] == [0, 0, 0], outs
     after = place(shared)
     assert (after["serving"], after["unfinished"]) == (before, None)
+    next_deploy_works(shared)
+
+
+def test_users_who_are_brought_back_by_a_deploy_that_is_refused_are_told_of(shared: LocalStack) -> None:
+    """A rollback was killed after its first entry; the deploy that ends it has an image that does not exist."""
+    serving = Slot(str(place(shared)["serving"]))
+    began = RollbackBegan(to=serving, of="", who="ann@laptop")
+    with open_store(Layout(shared.state)) as store:
+        LocalJournal(store).record(Entry(run="b-killed", at=time.time(), body=began))
+    refused = shared.run("deploy", *images_of("none"), "--notify", "json://127.0.0.1:9")
+    assert refused.code == 2, refused.out
+    said = " ".join(refused.out.split())
+    assert f"users are on {serving} again: the rollback was stopped in the middle" in said
+    assert said.endswith("not told by json://127.0.0.1: it was not taken, or nobody is there")
     next_deploy_works(shared)
 
 

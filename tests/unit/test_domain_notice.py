@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.errors import ExitCode, UsageError
 from bluegreen.domain.events import Summary
 from bluegreen.domain.notice import LARGEST, USUAL, Notice, Occasion, notice_of, wanted
 from bluegreen.domain.release import Outcome
@@ -180,6 +180,21 @@ def test_users_who_were_brought_back_by_a_deploy_with_nothing_else_to_do_are_tol
     found = notice(rehearsal)
     assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: nothing to do: blue serves this already")
     assert found.text.startswith("users were brought back to blue: it was stopped in the middle of the switch\n")
+
+
+def test_users_who_were_brought_back_by_a_deploy_that_was_then_refused_are_told_of() -> None:
+    rehearsal = killed_between_the_two_writes("deploy")
+    rehearsal.platform.behaviours["v3"] = Behaviour(missing=True)
+    with pytest.raises(UsageError):
+        rehearsal.deploy("v3")
+    assert rehearsal.routes == (Slot.BLUE, Slot.BLUE)
+    found = notice(rehearsal)
+    assert wanted(found, ()), "of a rollback people are always told"
+    assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
+    assert found.text == (
+        "users were brought back to blue: it was stopped in the middle of the switch\n"
+        "the command that did it then ended with an error"
+    )
 
 
 def test_a_notice_is_bounded() -> None:

@@ -25,8 +25,8 @@ from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.session import Session
 from bluegreen.clock import SystemClock
-from bluegreen.domain.errors import ExitCode, NotKnown, UsageError
-from bluegreen.domain.events import Event, Summary, Warned
+from bluegreen.domain.errors import ExitCode, LostLock, NotKnown, UsageError
+from bluegreen.domain.events import CameBack, Event, Summary, Warned
 from bluegreen.domain.notice import Notice, Occasion
 from bluegreen.domain.release import Outcome
 from bluegreen.domain.stack import Slot, after
@@ -262,6 +262,24 @@ def test_a_rollback_tells_after_its_outcome_and_no_secret_is_seen_anywhere(
         assert json.loads(out.splitlines()[-2])["event"] == "summary"
     else:
         assert last == "  told by json://127.0.0.1"
+
+
+class Overtaken(Ended):
+    """A rollback that has brought users back, and was overtaken then."""
+
+    def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
+        emit(CameBack(slot=Slot.BLUE, why="asked for by hand", took=0.1, stack="alfred"))
+        raise LostLock("b-2 took over", taken_by="b-2")
+
+
+@pytest.mark.slow
+def test_users_who_came_back_are_told_of_though_the_command_ends_with_an_error(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with receiver() as server:
+        assert main(["--notify", server.url, "rollback"], calls=Overtaken()) == ExitCode.HELD
+        assert [taken["title"] for taken in server.taken] == ["alfred: rolled back: blue serves"]
+    assert capfd.readouterr().err.startswith("error: b-2 took over")
 
 
 @pytest.mark.slow

@@ -84,15 +84,18 @@ class Calls:
     ) -> ExitCode:
         """Release these images, and with ``options.verify`` stay until the checklist is judged.
 
-        ``ended`` is called when the release is over and its lock given back, before that wait.
+        ``ended`` is called when the release is over and its lock given back, before that wait, and also when it was
+        refused: by then users may have been brought back from what a killed run had left.
         """
         from bluegreen.domain.errors import ExitCode
         from bluegreen.pipeline.release import release
         from bluegreen.pipeline.verify import verify
 
         with _world_of_release(session, emit) as world:
-            code = release(world.tools, images=images, options=options, dry_run=dry_run)
-            ended()
+            try:
+                code = release(world.tools, images=images, options=options, dry_run=dry_run)
+            finally:
+                ended()
             if options.verify and code is ExitCode.OK and not dry_run:
                 return verify(world.tools)
             return code
@@ -120,7 +123,7 @@ class Calls:
 
     def notify(self, session: Session, events: Sequence[Event], *, listener: Listener) -> None:
         """Tell people of a run that is over and drawn, where somebody wants to know. Raises nothing."""
-        if not _names_contacts(session):
+        if not events or not _names_contacts(session):
             return
         from bluegreen.domain.events import Warned
         from bluegreen.wiring.notices import LIMIT, tell

@@ -42,9 +42,10 @@ def run(line: Line, calls: Calls) -> ExitCode:
     """Roll back, with its events shown. Raises BluegreenError."""
     with listener(line.session, calls) as told:
         heard = Heard(told)
-        code = calls.rollback(line.session, to=line.to, cold=line.cold, reason=line.reason, emit=heard)
-        calls.notify(line.session, heard.events, listener=told)
-    return code
+        try:
+            return calls.rollback(line.session, to=line.to, cold=line.cold, reason=line.reason, emit=heard)
+        finally:
+            calls.notify(line.session, heard.events, listener=told)
 
 
 def line_of(words: Sequence[str], environment: Mapping[str, str]) -> Line | None:

@@ -156,6 +156,7 @@ class CameBack:
     slot: Slot
     why: str
     took: Seconds
+    stack: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

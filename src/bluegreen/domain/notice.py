@@ -68,7 +68,7 @@ def wanted(notice: Notice, on: Iterable[Occasion]) -> bool:
 def notice_of(events: Iterable[Event]) -> Notice | None:
     """The notice of the last run that came to an outcome, from all that was told; None: there was none.
 
-    A command that has brought users back, and had nothing else to do, is told of by that.
+    A command that has brought users back, and then had nothing else to do or was refused, is told of by that.
     """
     plans: dict[str, Plan] = {}
     end: Summary | None = None
@@ -83,17 +83,36 @@ def notice_of(events: Iterable[Event]) -> Notice | None:
                 end = event
             case _:
                 pass
-    return _notice(end, plans.get(end.run), back) if end is not None else None
+    if end is not None:
+        return _notice(end, plans.get(end.run), back)
+    return _back_alone(back) if back is not None else None
+
+
+def _back_alone(back: CameBack) -> Notice:
+    """Users were brought back, and what was to follow ended with an error, which is told where it was asked for."""
+    return Notice(
+        occasion=Occasion.ROLLBACK,
+        title=f"{_of(back.stack)}rolled back: {back.slot} serves",
+        text=f"{_came_back(back)}\nthe command that did it then ended with an error",
+        came_back=True,
+    )
+
+
+def _came_back(back: CameBack) -> str:
+    return f"users were brought back to {back.slot}: {back.why}"
+
+
+def _of(stack: str) -> str:
+    return f"{stack}: " if stack else ""
 
 
 def _notice(end: Summary, plan: Plan | None, back: CameBack | None) -> Notice:
     """``back``: how users were brought back, by this run or on its way."""
     occasion = _OCCASIONS.get(end.outcome, Occasion.FAILURE) if end.outcome is not None else Occasion.ROLLBACK
-    stack = f"{end.stack}: " if end.stack else ""
-    before = f"users were brought back to {back.slot}: {back.why}" if back is not None else ""
+    before = _came_back(back) if back is not None else ""
     return Notice(
         occasion=occasion,
-        title=f"{stack}{end.headline}",
+        title=f"{_of(end.stack)}{end.headline}",
         text=_text(end, plan, before="" if end.outcome is Outcome.ROLLED_BACK else before),
         came_back=back is not None or occasion is Occasion.ROLLBACK,
     )

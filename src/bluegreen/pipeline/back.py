@@ -55,7 +55,7 @@ def bring_back(
         routes, trouble = written.routes, written.trouble
         entry = RollingBack(moves=moves, why=why)
         if all(route.slot is slot for route in routes):
-            tools.emit(CameBack(slot=slot, why=why, took=tools.since(started)))
+            tools.emit(CameBack(slot=slot, why=why, took=tools.since(started), stack=tools.stack.name))
             return CameTo(routes=routes, entry=entry)
         tools.record_if_possible(run, entry)
     raise not_holding_still(trouble)
