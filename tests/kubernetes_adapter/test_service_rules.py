@@ -66,6 +66,12 @@ def local(there: Shop, *, bare: bool, **spec: object) -> None:
         there.pods = [each for each in there.pods if each["metadata"]["name"] != "prices-right-2"]
 
 
+def gated(there: Shop, side: str, gate: str) -> None:
+    """The readiness gate stands on one pod of the side, as on those that were made while it served."""
+    pod = next(each for each in there.pods if each["metadata"]["name"] == f"prices-{side}-2")
+    pod["spec"]["readinessGates"] = [{"conditionType": gate}]
+
+
 AWS = "aws_load_balancer"
 CASES = {
     "headless": Case(
@@ -148,6 +154,12 @@ CASES = {
         rule=Rule.IP_TARGETS,
         mend="cloud.google.com/neg-status-",
     ),
+    "AWS, set up at an Ingress": Case(
+        wrong=lambda s: gated(s, "left", "target-health.elbv2.k8s.aws/k8s-shop-prices-1a2b3c"),
+        rule=Rule.IP_TARGETS,
+        mend="annotate what the TargetGroupBinding k8s-shop-prices-1a2b3c was made for, an Ingress or a Service, with "
+        "alb.ingress.kubernetes.io/target-type=instance",
+    ),
     "affinity": Case(
         wrong=lambda s: s.spec("prices").update(sessionAffinity="ClientIP"),
         rule=Rule.SESSION_AFFINITY,
@@ -201,3 +213,16 @@ def test_what_must_not_trigger(fine: Callable[[Shop], object]) -> None:
     there = Shop()
     fine(there)
     assert list(service_findings(place(there))) == []
+
+
+@pytest.mark.parametrize(
+    ("side", "gate"),
+    [
+        ("right", "target-health.elbv2.k8s.aws/k8s-shop-prices-1a2b3c"),  # of an earlier time in which it served
+        ("left", "example.org/warmed-up"),
+    ],
+)
+def test_other_readiness_gates_say_nothing_of_a_load_balancer(side: str, gate: str) -> None:
+    there = Shop()
+    gated(there, side, gate)
+    assert tuple(service_findings(place(there))) == ()

@@ -193,6 +193,8 @@ class Pod:
     nominated: str = ""
     """The node on which the scheduler makes room for it; empty: it does not."""
     probes: tuple[ProbeTimes, ...] = ()
+    gates: tuple[str, ...] = ()
+    """Conditions that others set, and that it is not ready without."""
 
     @property
     def over(self) -> bool:
@@ -456,6 +458,7 @@ def pod_of(item: Json) -> Pod:
         message=status.at("message").text(),
         nominated=status.at("nominatedNodeName").text(),
         probes=tuple(_probe_times(one) for kind in _PROBED for one in node.at("spec", kind).items()),
+        gates=tuple(one.at("conditionType").text() for one in node.at("spec", "readinessGates").items()),
     )
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bluegreen.platforms.kubernetes.fitness import Place
     from bluegreen.platforms.kubernetes.live import Live
     from bluegreen.platforms.kubernetes.node import Json
-    from bluegreen.platforms.kubernetes.objects import Deployment, Service
+    from bluegreen.platforms.kubernetes.objects import Deployment, Pod, Service
     from bluegreen.ports import Finding
 
 _OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
@@ -32,6 +32,10 @@ _OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
 _AWS = "service.beta.kubernetes.io/aws-load-balancer"
 _ALB = "alb.ingress.kubernetes.io/target-type"
 _NEG = "cloud.google.com/neg"
+_AWS_GATE = "target-health.elbv2.k8s.aws/"
+"""Begins the readiness gate that the AWS Load Balancer Controller gives to pods which it registers by their addresses;
+the name of its TargetGroupBinding follows.
+"""
 
 
 def service_findings(place: Place) -> Iterator[Finding]:
@@ -156,7 +160,7 @@ def _of_traffic(users: Service, marks: Marks, place: Place) -> Iterator[Finding]
         )
     yield from _different_ports(users, marks, place)
     yield from _local(users, marks, place)
-    yield from _ip_targets(users, place)
+    yield from _ip_targets(users, marks, place)
     if users.affinity == "ClientIP":
         yield warn(
             Rule.SESSION_AFFINITY,
@@ -184,18 +188,20 @@ def _local(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
 
 def _nodes(marks: Marks, slot: Slot, live: Live) -> set[str]:
     """Where ready pods of the slot are."""
-    wanted = marks.selector(slot).items()
     return {
         pod.node
-        for pod in live.pods
-        if wanted <= dict(pod.meta.labels).items()
-        and not pod.meta.deleting
-        and (ready := pod.condition("Ready")) is not None
-        and ready.status == "True"
+        for pod in _pods(marks, slot, live)
+        if (ready := pod.condition("Ready")) is not None and ready.status == "True"
     }
 
 
-def _ip_targets(users: Service, place: Place) -> Iterator[Finding]:
+def _pods(marks: Marks, slot: Slot, live: Live) -> Iterator[Pod]:
+    """Those that are to stay."""
+    wanted = marks.selector(slot).items()
+    return (pod for pod in live.pods if wanted <= dict(pod.meta.labels).items() and not pod.meta.deleting)
+
+
+def _ip_targets(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
     found = _ip_target(users)
     if found is not None:
         mark, change = found
@@ -203,6 +209,25 @@ def _ip_targets(users: Service, place: Place) -> Iterator[Finding]:
             Rule.IP_TARGETS,
             f"Service {users.meta.name} is behind a load balancer that sends to pods by their addresses ({mark})",
             f"let it send to nodes: kubectl annotate svc {users.meta.name} -n {place.namespace} --overwrite {change}",
+        )
+        return
+    yield from _gated(users, marks, place)
+
+
+def _gated(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
+    """What is set up elsewhere, at an Ingress for one, shows on the pods that serve."""
+    serving = place.target.other
+    gates = (gate for pod in _pods(marks, serving, place.live) for gate in pod.gates)
+    gate = next((gate for gate in gates if gate.startswith(_AWS_GATE)), None)
+    if gate is not None:
+        binding, workload = gate.removeprefix(_AWS_GATE), marks.workload(serving)
+        yield refuse(
+            Rule.IP_TARGETS,
+            f"Service {users.meta.name} is behind a load balancer that sends to pods by their addresses: its pods have "
+            f"the readiness gate {gate}",
+            f"annotate what the TargetGroupBinding {binding} was made for, an Ingress or a Service, with "
+            f"{_ALB}=instance or {_AWS}-nlb-target-type=instance; then let the pods lose the gate: "
+            f"kubectl rollout restart deployment/{workload} -n {place.namespace}",
         )
 
 
