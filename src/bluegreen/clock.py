@@ -9,22 +9,25 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import Interrupted
 from bluegreen.domain.stack import Instant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 
 class SystemClock:
-    """ports.Clock over the system's clocks."""
+    """ports.SteadyClock over the system's clocks."""
 
     def __init__(self) -> None:
         """Start without an interrupt pending; ``listen`` connects it to the process's signals."""
         self._told = threading.Event()
         self._signal = ""
+        self._calm = False
 
     def listen(self) -> None:
         """Let SIGINT, SIGTERM and SIGHUP arrive here. Main thread only.
@@ -46,6 +49,15 @@ class SystemClock:
         self._signal = name
         self._told.set()
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """As in ports.SteadyClock."""
+        before, self._calm = self._calm, True
+        try:
+            yield
+        finally:
+            self._calm = before
+
     def now(self) -> Instant:
         """The monotonic clock, in seconds."""
         return Instant(time.monotonic())
@@ -56,11 +68,15 @@ class SystemClock:
 
     def wait(self, *, until: Instant) -> None:
         """Return at ``until``. Raises Interrupted at once when told to stop."""
-        self._told.wait(max(0.0, until - self.now()))
+        left = max(0.0, until - self.now())
+        if self._calm:
+            time.sleep(left)
+        else:
+            self._told.wait(left)
         self.raise_if_interrupted()
 
     def raise_if_interrupted(self) -> None:
         """Raise Interrupted for a signal that came since the last call; the next signal counts anew."""
-        if self._told.is_set():
+        if self._told.is_set() and not self._calm:
             self._told.clear()
             raise Interrupted(signal=self._signal)

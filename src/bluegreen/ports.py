@@ -15,6 +15,7 @@ from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from bluegreen.domain.cause import Cause
     from bluegreen.domain.notice import Notice
@@ -45,6 +46,13 @@ class Clock(Protocol):
 
     def raise_if_interrupted(self) -> None:
         """Raise Interrupted, once, when the process was told to stop since the last call."""
+
+
+class SteadyClock(Clock, Protocol):
+    """A clock at which interrupts can be made to wait: what belongs together is not torn apart. One thread's."""
+
+    def undisturbed(self) -> AbstractContextManager[None]:
+        """In this block an interrupt is left where it is; it arrives at the first wait after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

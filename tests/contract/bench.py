@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Seconds, Stack
-    from bluegreen.ports import Clock, Grip, Journal, Lock, Metrics, Platform
+    from bluegreen.ports import Grip, Journal, Lock, Metrics, Platform, SteadyClock
 
 PATIENCE = 60.0
 """Seconds (of the bench's own clock) after which something that has to happen is said not to."""
@@ -56,7 +56,7 @@ class Bench(Protocol):
         """The stack, with no custom checks."""
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> SteadyClock:
         """The clock of all deadlines."""
 
     @property

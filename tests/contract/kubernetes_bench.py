@@ -19,7 +19,6 @@ from bluegreen.platforms.kubernetes.journal import KubernetesJournal
 from bluegreen.platforms.kubernetes.kubeconfig import load_cluster
 from bluegreen.platforms.kubernetes.lock import KubernetesLock
 from bluegreen.platforms.kubernetes.platform import KubernetesPlatform
-from bluegreen.platforms.kubernetes.steady import SteadyClock
 from bluegreen.platforms.kubernetes.transport import Api
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.stack import Seconds, Stack
     from bluegreen.platforms.kubernetes.cluster import Cluster
-    from bluegreen.ports import Clock, Purpose
+    from bluegreen.ports import Purpose
 
 HOLDER = """
 import os, sys
@@ -101,8 +100,8 @@ class KubernetesBench:
         if self._faults:
             raise self._faults[0]
 
-    def _api(self, clock: Clock | None = None) -> Api:
-        self._apis.append(Api(self._cluster, clock=clock or self.clock))
+    def _api(self) -> Api:
+        self._apis.append(Api(self._cluster, clock=self.clock))
         return self._apis[-1]
 
     def lock(self) -> KubernetesLock:
@@ -115,13 +114,12 @@ class KubernetesBench:
         return KubernetesJournal(self._api(), stack=self.stack, namespace=self._ground.namespace, clock=self.clock)
 
     def platform(self) -> KubernetesPlatform:
-        clock = SteadyClock(self.clock)
         made = KubernetesPlatform(
             self._cluster,
-            api=self._api(clock),
+            api=self._api(),
             stack=self.stack,
             namespace=self._ground.namespace,
-            clock=clock,
+            clock=self.clock,
             direct=self.reaches_entry,
             plans=True,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.contract.bench import grip, home, limit, look, moves, purpose, stage_good, stamp, wait
 
-from bluegreen.domain.errors import LostLock
+from bluegreen.domain.errors import Interrupted, LostLock
 from bluegreen.domain.routing import Conflict, Moved, routed
 
 if TYPE_CHECKING:
@@ -104,6 +104,15 @@ def test_the_same_write_twice_is_done_once(bench: Bench) -> None:
     again = bench.platform().route(sent, grip=held, until=limit(bench))
     assert kinds(again) in ([Conflict], [Moved] * len(sent))
     assert written(bench) == before
+
+
+def test_an_interrupt_tears_no_two_writes_apart(bench: Bench) -> None:
+    sent, held = ours(bench), grip(bench)
+    with bench.clock.undisturbed():
+        bench.interrupt()
+        assert kinds(bench.platform().route(sent, grip=held, until=limit(bench))) == [Moved] * len(sent)
+    with pytest.raises(Interrupted):
+        bench.clock.raise_if_interrupted()
 
 
 @pytest.mark.parametrize("place", [0, 1])

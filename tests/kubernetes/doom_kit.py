@@ -27,7 +27,6 @@ from bluegreen.domain.stack import Probe, Probes, Service, Slot, Stack
 from bluegreen.pipeline.validate import wait_until_ready
 from bluegreen.platforms.kubernetes.kubeconfig import load_cluster
 from bluegreen.platforms.kubernetes.platform import KubernetesPlatform
-from bluegreen.platforms.kubernetes.steady import SteadyClock
 from bluegreen.platforms.kubernetes.transport import Api
 from bluegreen.ports import never
 from bluegreen.testing.rehearsal import Rehearsal
@@ -215,7 +214,7 @@ class Grounds:
         """What a release waits with, over the services of these names, and what it will have told when."""
         services = tuple(Service(name=name, image=f"team/{name}", port=80, probes=_PROBES) for name in names)
         stack = Stack(name=names[0], services=services)
-        cluster, clock = load_cluster(self.cluster.environment()), SteadyClock(SystemClock())
+        cluster, clock = load_cluster(self.cluster.environment()), SystemClock()
         events: list[tuple[Instant, Event]] = []
         with self.cluster.within(), Api(cluster, clock=clock) as api:
             where = namespace or self.name

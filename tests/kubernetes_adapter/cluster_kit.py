@@ -15,7 +15,6 @@ from bluegreen.domain.plan import Options, make_plan
 from bluegreen.domain.stack import Instant
 from bluegreen.platforms.kubernetes.platform import KubernetesPlatform
 from bluegreen.platforms.kubernetes.rights import RIGHTS, rules
-from bluegreen.platforms.kubernetes.steady import SteadyClock
 from bluegreen.platforms.kubernetes.transport import Api
 
 if TYPE_CHECKING:
@@ -108,13 +107,12 @@ class Served:
     @contextmanager
     def platform(self, *, direct: bool = False) -> Iterator[KubernetesPlatform]:
         """The platform over it."""
-        clock = SteadyClock(self.clock)
         with ScriptedServer(*[self.step] * 500) as server:
             cluster = cluster_at(server.port)
             with (
-                Api(cluster, clock=clock, pace=PACE) as api,
+                Api(cluster, clock=self.clock, pace=PACE) as api,
                 KubernetesPlatform(
-                    cluster, api=api, stack=alfred(), namespace="alfred", clock=clock, direct=direct, plans=True
+                    cluster, api=api, stack=alfred(), namespace="alfred", clock=self.clock, direct=direct, plans=True
                 ) as platform,
             ):
                 yield platform

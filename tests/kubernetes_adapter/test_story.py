@@ -20,7 +20,6 @@ from bluegreen.domain.release import Outcome
 from bluegreen.domain.snapshot import Template
 from bluegreen.domain.stack import Service, Slot, Stack
 from bluegreen.platforms.kubernetes.posting import Afterword, Post
-from bluegreen.platforms.kubernetes.steady import SteadyClock
 from bluegreen.platforms.kubernetes.story import FAREWELL, Story
 from bluegreen.platforms.kubernetes.telling import About, tell
 from bluegreen.platforms.kubernetes.transport import Api
@@ -200,10 +199,9 @@ def test_events_are_such_as_kubectl_describe_finds(clock: RecordingClock) -> Non
 @contextmanager
 def afterword(server: ScriptedServer, clock: RecordingClock, **seen: str) -> Iterator[Afterword]:
     """``seen``: uids of Services."""
-    steady = SteadyClock(clock)
-    with Api(cluster_at(server.port), clock=steady, pace=PACE) as api:
-        post = Post(api, namespace="shop", clock=steady, seen=lambda name: seen.get(name, ""))
-        yield Afterword(post, stack=STACK, clock=steady)
+    with Api(cluster_at(server.port), clock=clock, pace=PACE) as api:
+        post = Post(api, namespace="shop", clock=clock, seen=lambda name: seen.get(name, ""))
+        yield Afterword(post, stack=STACK, clock=clock)
 
 
 def test_a_command_that_is_over_in_a_moment_tells_its_story_when_users_are_safe(clock: RecordingClock) -> None:
@@ -240,7 +238,7 @@ def test_an_afterword_that_is_refused_is_trouble_once_and_no_error(clock: Record
 def test_an_afterword_leaves_an_interrupt_to_the_run(clock: RecordingClock) -> None:
     with serve(reply({})) as server, afterword(server, clock) as one:
         one(BACK)
-        clock.stop()
+        clock.interrupt()
         assert one.close() == ""
     assert len(posted(server)) == 2
     with pytest.raises(Interrupted):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode, HeldBy, JournalError, PlatformError, UsageError
+from bluegreen.domain.errors import ExitCode, HeldBy, Interrupted, JournalError, PlatformError, UsageError
 from bluegreen.domain.events import CameBack, Diagnosed, PhaseDone, Summary, Waiting, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind, Switching
@@ -420,7 +420,7 @@ def test_what_was_kept_of_a_failed_release_is_not_called_warm_when_the_next_one_
     rehearsal = Rehearsal()
     rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)
     rehearsal.deploy("v2", options=Options(keep_failed=True, health_retries=1))
-    rehearsal.platform.faults.append(Fault(call="route", action=rehearsal.clock.interrupt))
+    rehearsal.platform.faults.append(Fault(call="routes", action=_stopped))
     assert rehearsal.deploy("v3") is ExitCode.INTERRUPTED
     assert rehearsal.tags(GREEN) == ("v2", "v2")
     assert "green holds nothing to go back to" in summary(rehearsal).way_back
@@ -444,6 +444,11 @@ def test_the_platform_lost_between_the_two_writes_is_held_and_the_next_deploy_en
     rehearsal.platform.faults.clear()
     assert rehearsal.deploy("v3") is ExitCode.OK
     assert rehearsal.routes == (GREEN, GREEN)
+
+
+def _stopped() -> None:
+    """As a call to an API server is when the process is told to stop while it waits for the answer."""
+    raise Interrupted(signal="SIGINT")
 
 
 def _unreachable() -> None:

@@ -80,7 +80,7 @@ KUBERNETES_ROLLBACK = (
         for name in (
             *("answer", "cluster", "connection", "credentials", "entries", "errors", "journal", "kubeconfig"),
             *("lease", "live", "lock", "looking", "names", "node", "objects", "pace", "platform", "proxies", "renewal"),
-            *("plain_yaml", "resolve", "resources", "route", "steady", "threadclock", "tls", "transport", "wire"),
+            *("plain_yaml", "resolve", "resources", "route", "threadclock", "tls", "transport", "wire"),
         )
     ),
     "bluegreen.ports",

@@ -18,7 +18,7 @@ from bluegreen.testing import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bluegreen.ports import Clock
+    from bluegreen.ports import Clock, SteadyClock
 
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -33,8 +33,8 @@ def told(clock: Clock) -> None:
 
 
 @pytest.fixture(params=[FakeClock, SystemClock])
-def clock(request: pytest.FixtureRequest) -> Clock:
-    made: Clock = request.param()
+def clock(request: pytest.FixtureRequest) -> SteadyClock:
+    made: SteadyClock = request.param()
     return made
 
 
@@ -74,6 +74,18 @@ def test_an_interrupt_is_raised_once_and_the_next_counts_anew(clock: Clock) -> N
         with pytest.raises(Interrupted):
             clock.raise_if_interrupted()
         clock.raise_if_interrupted()
+        clock.wait(until=clock.now())
+
+
+def test_an_undisturbed_wait_is_as_long_as_asked_and_the_interrupt_comes_after_it(clock: SteadyClock) -> None:
+    with clock.undisturbed():
+        told(clock)
+        until = after(clock.now(), 0.02)
+        with clock.undisturbed():
+            clock.wait(until=until)
+        clock.raise_if_interrupted()
+        assert clock.now() >= until
+    with pytest.raises(Interrupted):
         clock.wait(until=clock.now())
 
 

@@ -24,6 +24,7 @@ INNER = [path for path in FILES if path.relative_to(SOURCE).parts[0] in {"domain
 PURE = {
     "__future__",
     "collections",
+    "contextlib",
     "dataclasses",
     "enum",
     "functools",

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 
 
 def go_back(tools: Tools, slot: Slot, *, run: str, why: str, grip: Grip) -> None:
-    """Bring all routes to the slot, in reverse switch order.
+    """Bring all routes to the slot, in reverse switch order. A second Ctrl-C waits until that is done.
 
     Raises Held when the slot has no ready pod (nothing is written then) or the routes do not hold still.
     """
-    refuse_cold(tools, slot)
-    tools.record_if_possible(run, bring_back(tools, slot, run=run, why=why, grip=grip).entry)
+    with tools.clock.undisturbed():
+        refuse_cold(tools, slot)
+        tools.record_if_possible(run, bring_back(tools, slot, run=run, why=why, grip=grip).entry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

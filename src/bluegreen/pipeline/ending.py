@@ -69,9 +69,16 @@ def dry_run_done(tools: Tools, plan: Plan) -> ExitCode:
 def summarise(
     tools: Tools, plan: Plan, ended: Ended, *, started: Instant, warm: bool, error: BluegreenError | None = None
 ) -> ExitCode:
-    """Record the end and say it. ``warm``: the slot that does not serve can be returned to at once, as far as we know;
-    the slot that users have left is looked at besides.
+    """Record the end and say it, whoever interrupts that. ``warm``: the slot that does not serve can be returned to at
+    once, as far as we know; the slot that users have left is looked at besides.
     """
+    with tools.clock.undisturbed():
+        return _summarise(tools, plan, ended, started=started, warm=warm, error=error)
+
+
+def _summarise(
+    tools: Tools, plan: Plan, ended: Ended, *, started: Instant, warm: bool, error: BluegreenError | None
+) -> ExitCode:
     took = tools.since(started)
     code = _code(ended.outcome, error)
     standing = _standing(tools, plan.active) if ended.outcome.in_effect else None

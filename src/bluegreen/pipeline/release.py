@@ -112,7 +112,8 @@ def _has_staged(tools: Tools, plan: Plan) -> bool:
 def _so_far(tools: Tools, plan: Plan) -> Run | None:
     """This release by its journal; None: that cannot be read."""
     try:
-        return tools.run(plan.release)
+        with tools.clock.undisturbed():
+            return tools.run(plan.release)
     except BluegreenError:
         return None
 
@@ -196,7 +197,8 @@ def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> tupl
 
 def _protect(tools: Tools, *, grip: Grip) -> None:
     try:
-        tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit())
+        with tools.clock.undisturbed():
+            tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit())
     except BluegreenError as error:
         tools.emit(Warned(text=f"the disruption budgets were not set: {error}", mend=error.mend))
 
@@ -306,6 +308,7 @@ def _lost(tools: Tools, *, grip: Grip) -> LostLock | None:
 def _slots_of_users(tools: Tools) -> set[Slot | None]:
     """Where the routes lead; nowhere when the platform cannot be seen."""
     try:
-        return {route.slot for route in tools.routes()}
+        with tools.clock.undisturbed():
+            return {route.slot for route in tools.routes()}
     except BluegreenError:
         return set()

@@ -56,12 +56,12 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
             from bluegreen.pipeline.cold import warm_up
 
             warm_up(tools, slot, run=run, grip=grip)
-        came = bring_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip, routes=routes)
-        tools.record_if_possible(
-            run, came.entry, Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started))
-        )
-        _end_open(tools, found.newest, slot, run=run)
-        _say(tools, run, slot, of, started=started)
+        with tools.clock.undisturbed():  # what takes so little time is done whole, and told
+            came = bring_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip, routes=routes)
+            ended = Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started))
+            tools.record_if_possible(run, came.entry, ended)
+            _end_open(tools, found.newest, slot, run=run)
+            _say(tools, run, slot, of, started=started)
         _tidy(tools, of, came, slot, grip=grip)
     except LostLock as lost:
         _heed_overtaker(tools, lost, run, slot, started=started)

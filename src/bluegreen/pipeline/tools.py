@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.release import Body, Course
     from bluegreen.domain.snapshot import Route, Snapshot
     from bluegreen.domain.stack import Stack
-    from bluegreen.ports import Clock, Commands, Journal, Lock, Metrics, Platform
+    from bluegreen.ports import Commands, Journal, Lock, Metrics, Platform, SteadyClock
 
 CALL_LIMIT: Seconds = 10.0
 """How long one call to the platform may take, where no other limit is named."""
@@ -41,7 +41,7 @@ class Tools:
     journal: Journal
     metrics: Metrics
     commands: Commands
-    clock: Clock
+    clock: SteadyClock
     emit: Callable[[Event], None]
     new_id: Callable[[str], str]
     """Makes a new opaque id that starts with the given letters."""

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import Interrupted
 from bluegreen.domain.stack import Instant, Seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 EPOCH = 1_750_000_000.0
 
 
 class FakeClock:
-    """ports.Clock whose time moves only when somebody waits. Things can be set to happen at given times."""
+    """ports.SteadyClock whose time moves only when somebody waits. Things can be set to happen at given times."""
 
     def __init__(self) -> None:
         """Start at zero."""
         self._now = 0.0
         self._due: list[tuple[float, Callable[[], None]]] = []
         self._signal = ""
+        self._calm = False
 
     def now(self) -> Instant:
         """Virtual seconds since the clock was made."""
@@ -39,6 +41,15 @@ class FakeClock:
         """Leave word that the process was told to stop; the next wait raises it."""
         self._signal = signal
 
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """As in ports.SteadyClock."""
+        before, self._calm = self._calm, True
+        try:
+            yield
+        finally:
+            self._calm = before
+
     def wait(self, *, until: Instant) -> None:
         """Move to ``until``, or to the interrupt that comes before."""
         self.raise_if_interrupted()
@@ -53,7 +64,7 @@ class FakeClock:
 
     def raise_if_interrupted(self) -> None:
         """Raise the interrupt that came since the last call."""
-        if self._signal:
+        if self._signal and not self._calm:
             signal, self._signal = self._signal, ""
             raise Interrupted(signal=signal)
 

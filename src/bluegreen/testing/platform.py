@@ -311,6 +311,10 @@ class FakePlatform:
         if not moves:
             with _Around(self, "route", until, grip):
                 return ()
+        with self.clock.undisturbed():
+            return self._route_all(moves, grip=grip, until=until)
+
+    def _route_all(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         results: list[RouteResult] = []
         for move in moves:
             try:

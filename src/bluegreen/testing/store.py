@@ -19,7 +19,7 @@ from bluegreen.domain.values import dataclass, field
 from bluegreen.ports import Grip, Purpose
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bluegreen.domain.release import Entry
     from bluegreen.domain.stack import Seconds
@@ -137,6 +137,8 @@ class FakeJournal:
         """Start empty, with room for everything."""
         self._entries: list[Entry] = []
         self.full_after: int | None = None
+        self.on_call: Callable[[str], None] = lambda _name: None
+        """Called at the start of every call, as the platform's."""
 
     def session(self) -> FakeJournal:
         """The same journal as another process has it."""
@@ -144,6 +146,7 @@ class FakeJournal:
 
     def record(self, *entries: Entry) -> None:
         """Keep these entries, all or none."""
+        self.on_call("record")
         if self.full_after is not None:
             if self.full_after < len(entries):
                 raise JournalError("the journal cannot be written: database or disk is full", mend="free some space")
@@ -152,9 +155,11 @@ class FakeJournal:
 
     def entries(self, run: str) -> Sequence[Entry]:
         """All entries of the run in order."""
+        self.on_call("entries")
         return tuple(entry for entry in self._entries if entry.run == run)
 
     def runs(self, *, newest: int) -> Sequence[str]:
         """The newest runs by their first entry, newest first."""
+        self.on_call("runs")
         names = list(dict.fromkeys(entry.run for entry in self._entries))
         return tuple(reversed(names))[:newest]

@@ -17,7 +17,6 @@ from bluegreen.platforms.kubernetes.kubeconfig import load_cluster
 from bluegreen.platforms.kubernetes.lock import KubernetesLock
 from bluegreen.platforms.kubernetes.pace import Pace
 from bluegreen.platforms.kubernetes.platform import KubernetesPlatform
-from bluegreen.platforms.kubernetes.steady import SteadyClock
 from bluegreen.platforms.kubernetes.transport import Api
 from bluegreen.wiring.common import (
     DEFAULT_APP,
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.stack import Seconds, Service, Stack
     from bluegreen.platforms.kubernetes.posting import Afterword
     from bluegreen.platforms.kubernetes.story import Story
-    from bluegreen.ports import Clock, Finding, Metrics
+    from bluegreen.ports import Clock, Finding, Metrics, SteadyClock
 
 PATIENT: Seconds = 60.0
 """How long a call of a run puts up with an API server that does not answer, within the call's own limit."""
@@ -78,7 +77,7 @@ def open_world(place: Place, *, emit: Callable[[Event], None], releases: bool = 
     """
     stack = read_from(stack_of(place.app), place.prometheus)
     cluster = load_cluster(open_environment(), context=place.context)
-    clock = SteadyClock(listening_clock())
+    clock = listening_clock()
     namespace = place.namespace or stack.name
     api = Api(cluster, clock=clock, pace=Pace(outage=PATIENT if releases else BRIEF))
     doubts: tuple[Finding, ...] = ()

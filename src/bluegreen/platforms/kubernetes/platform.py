@@ -34,13 +34,15 @@ if TYPE_CHECKING:
     from bluegreen.platforms.kubernetes.looking import Watching
     from bluegreen.platforms.kubernetes.scalers import Scalers
     from bluegreen.platforms.kubernetes.slots import Slots
-    from bluegreen.platforms.kubernetes.steady import SteadyClock
     from bluegreen.platforms.kubernetes.transport import Api
-    from bluegreen.ports import Check, CheckResult, Diagnosis, EndedSlot, Finding, Grip, LogTail
+    from bluegreen.ports import Check, CheckResult, Diagnosis, EndedSlot, Finding, Grip, LogTail, SteadyClock
 
 
 _LOGS: Seconds = 30.0
 """For the logs of all pods."""
+
+_SOON: Seconds = 2.0
+"""For a question that a healthy API server answers at once."""
 
 
 class KubernetesPlatform:
@@ -222,7 +224,7 @@ class KubernetesPlatform:
         taken = lost(watching.lease(), self._grip) if self._grip is not None else None
         if taken is not None:
             # The watch may be older than the grip: only the API server itself can say so.
-            self._check_lock(self._grip, until=self._clock.soon())
+            self._check_lock(self._grip, until=after(self._clock.now(), _SOON))
 
     def _check_lock(self, grip: Grip | None, *, until: Instant) -> None:
         if grip is not None:

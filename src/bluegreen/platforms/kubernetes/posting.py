@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from bluegreen.domain.events import Event
     from bluegreen.domain.stack import Instant, Seconds, Stack
     from bluegreen.platforms.kubernetes.node import Json
-    from bluegreen.platforms.kubernetes.steady import SteadyClock
     from bluegreen.platforms.kubernetes.telling import About, Told
     from bluegreen.platforms.kubernetes.transport import Api
-    from bluegreen.ports import Clock
+    from bluegreen.ports import Clock, SteadyClock
 
 LIMIT: Seconds = 5.0
 """For one object: what hangs for longer is given up."""

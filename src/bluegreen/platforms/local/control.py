@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from bluegreen.platforms.local.layout import Layout
     from bluegreen.platforms.local.processes import Process
     from bluegreen.platforms.local.store import Record, Store
-    from bluegreen.ports import Clock, Grip
+    from bluegreen.ports import Clock, Grip, SteadyClock
 
 _TICK = 0.05
 _ADMIN_LIMIT: Seconds = 1.0
@@ -77,7 +77,7 @@ class Up:
     """It was up, and nothing was missing."""
 
 
-def up(asked: Asked, *, layout: Layout, clock: Clock, emit: Callable[[Event], None], until: Instant) -> Up:
+def up(asked: Asked, *, layout: Layout, clock: SteadyClock, emit: Callable[[Event], None], until: Instant) -> Up:
     """Bring the stack up, or mend it, and wait for its active slot.
 
     Raises UsageError (an image is missing, a port is taken, another stack lives here), NotStarted (Envoy is not
@@ -161,7 +161,7 @@ class _Start:
     """One ``up``: from what is recorded to a ready active slot."""
 
     def __init__(
-        self, *, layout: Layout, store: Store, clock: Clock, emit: Callable[[Event], None], grip: Grip
+        self, *, layout: Layout, store: Store, clock: SteadyClock, emit: Callable[[Event], None], grip: Grip
     ) -> None:
         self._layout = layout
         self._store = store

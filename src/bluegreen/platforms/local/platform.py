@@ -6,7 +6,6 @@ supervisord, it looks at the replicas itself: a rollback needs neither of them.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Self
 
 from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from bluegreen.platforms.local.layout import Layout
     from bluegreen.platforms.local.slots import Slots
     from bluegreen.platforms.local.store import Record, Replica, Store
-    from bluegreen.ports import Check, CheckResult, Clock, Cover, EndedSlot, Finding, Grip
+    from bluegreen.ports import Check, CheckResult, Cover, EndedSlot, Finding, Grip, SteadyClock
 
 _LOOK: Seconds = 0.1
 """How long a change may go unseen: of the fence, the routes, the data plane's counts."""
@@ -49,7 +48,7 @@ _LOG_LINES = 10
 class LocalPlatform:
     """One stack on this machine. It owns the store; close it."""
 
-    def __init__(self, layout: Layout, store: Store, *, clock: Clock, stack: Stack | None = None) -> None:
+    def __init__(self, layout: Layout, store: Store, *, clock: SteadyClock, stack: Stack | None = None) -> None:
         """``stack``: what a stage would make, when that is not what ``up`` was given (a newer app file)."""
         record = store.record()
         self._layout = layout
@@ -64,7 +63,7 @@ class LocalPlatform:
         self._wanted = tuple(self._want(name) for name in self._stack.names)
 
     @classmethod
-    def open(cls, layout: Layout, *, clock: Clock, stack: Stack | None = None) -> Self:
+    def open(cls, layout: Layout, *, clock: SteadyClock, stack: Stack | None = None) -> Self:
         """Open the stack of a state folder. Raises NotStarted, PlatformError."""
         store = open_store(layout)
         try:
@@ -256,6 +255,10 @@ class LocalPlatform:
     def route(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         """As in ports.Platform."""
         self._begin_write(grip, until=until)
+        with self._clock.undisturbed():  # two writes that belong together are not torn apart
+            return self._route_all(moves, grip=grip, until=until)
+
+    def _route_all(self, moves: Sequence[Move], *, grip: Grip, until: Instant) -> Sequence[RouteResult]:
         results: list[RouteResult] = []
         for move in moves:
             try:
@@ -269,14 +272,13 @@ class LocalPlatform:
         return results
 
     def _moved(self, move: Move, *, grip: Grip, until: Instant) -> RouteResult:
-        """One write. Nothing interrupts it: two writes that belong together are not torn apart."""
         began = self._clock.now()
         try:
             with self._fence.held(grip):
                 written = self.plane.write_route(
                     move.service, to=move.to, fallback=move.fallback, fence=move.fence, expect=move.expect
                 )
-            self.plane.wait_applied(move.service, written.version, clock=_Undisturbed(self._clock), until=until)
+            self.plane.wait_applied(move.service, written.version, clock=self._clock, until=until)
         except RouteConflict as conflict:
             return Conflict(move=move, found=_alone(conflict.found))
         except (PlatformError, DeadlineExceeded) as error:
@@ -331,26 +333,6 @@ class LocalPlatform:
             return Diagnosis(where=str(self._layout.logs))
         path = self._layout.log(program)
         return Diagnosis(log=tuple(map(shown, logs.last_words(path, count=_LOG_LINES))), where=str(path))
-
-
-class _Undisturbed:
-    """The clock without interrupts, for the milliseconds between a route's write and its acknowledgement."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-
-    def now(self) -> Instant:
-        return self._clock.now()
-
-    def wall(self) -> float:
-        return self._clock.wall()
-
-    def wait(self, *, until: Instant) -> None:
-        """Sleep, leaving an interrupt where it is for the next wait that may be interrupted."""
-        time.sleep(max(0.0, until - self._clock.now()))
-
-    def raise_if_interrupted(self) -> None:
-        """Not now."""
 
 
 def _alone(found: PlaneRoute) -> Route:
