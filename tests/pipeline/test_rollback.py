@@ -390,6 +390,24 @@ def test_a_persons_line_between_our_two_writes_is_not_written_over() -> None:
     assert "by kubectl" in ended.why
 
 
+def test_a_controller_that_writes_while_a_write_is_taken_back_does_not_leave_the_stack_split() -> None:
+    """A cloud's controller notes something on each Service, and moves nobody: before our second write, and again."""
+    rehearsal = Rehearsal()
+
+    def note_on(service: str) -> None:
+        slot = rehearsal.platform.session().snapshot(until=rehearsal.clock.now()).route(service).slot
+        assert slot is not None
+        rehearsal.platform.patch_by_hand(service, slot, who="cloud-controller")
+
+    second_of_the_switch, first_taken_back = 2 + 2, 2 + 3
+    rehearsal.platform.faults += [
+        Fault(call="route", nth=second_of_the_switch, action=lambda: note_on("pair-front")),
+        Fault(call="route", nth=first_taken_back, action=lambda: note_on("pair-back")),
+    ]
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.routes == (GREEN, GREEN)
+
+
 def test_a_premature_switch_by_hand_is_held_at_once_and_the_slot_with_users_is_left_alone() -> None:
     rehearsal = Rehearsal()
     rehearsal.platform.behaviours["v2"] = Behaviour(never_ready=True)

@@ -119,9 +119,14 @@ def not_holding_still(trouble: str = "") -> Held:
 
 
 def take_back(tools: Tools, moves: Sequence[Move], slot: Slot, *, grip: Grip) -> None:
-    """Bring to the slot the routes that carry one of these writes of ours, and only those; in reverse order."""
-    read = tools.routes()
-    strangers = {route.service for route in foreign(read, moves)}
-    ours = [move.service for move in reversed(moves) if move.service not in strangers]
-    if ours:
+    """Bring to the slot the routes that carry one of these writes of ours, and only those; in reverse order.
+
+    Until none does: a write that comes between leaves ours where it was.
+    """
+    for _ in range(TRIES):
+        read = tools.routes()
+        strangers = {route.service for route in foreign(read, moves)}
+        ours = [move.service for move in reversed(moves) if move.service not in strangers]
+        if not ours:
+            return
         tools.platform.route(moves_to(tools, read, slot, order=ours), grip=grip, until=tools.limit())
