@@ -163,6 +163,37 @@ def test_a_write_that_moves_nobody_does_not_hold_a_release_that_is_taken_up() ->
     assert rehearsal.routes == (GREEN, GREEN)
 
 
+@pytest.mark.parametrize(
+    ("call", "nth", "moved"),
+    [("route", 2 * (2 + 1) + 1, ("pair-back",)), ("check", 2, ("pair-back", "pair-front"))],
+    ids=["between its two writes", "after the switch"],
+)
+def test_a_release_that_users_have_met_is_not_called_abandoned_before_the_switch(
+    call: str, nth: int, moved: tuple[str, ...]
+) -> None:
+    """A person has patched back what it had moved. A write is two calls here: before it, and when it is done."""
+    rehearsal, seen = Rehearsal(), list[str]()
+
+    def kill(name: str) -> None:
+        seen.append(name)
+        if name == call and seen.count(name) == nth:
+            raise Killed
+
+    rehearsal.platform.on_call = kill
+    with pytest.raises(Killed):
+        rehearsal.deploy("v2")
+    rehearsal.platform.on_call = lambda _name: None
+    rehearsal.die()
+    for service in moved:
+        rehearsal.platform.patch_by_hand(service, BLUE)
+    assert rehearsal.routes == (BLUE, BLUE)
+
+    assert rehearsal.deploy("v3") is ExitCode.OK
+    run = rehearsal.tools().run("r-1")
+    assert run is not None
+    assert run.outcome is Outcome.ROLLED_BACK
+
+
 def test_a_slot_that_was_emptied_by_a_killed_run_gets_its_images_back_when_the_next_one_fails() -> None:
     """A platform ends what runs in the slot before it makes the new pods, and draining takes its time."""
     rehearsal = Rehearsal()

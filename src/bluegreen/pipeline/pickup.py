@@ -45,13 +45,14 @@ def pick_up(tools: Tools, *, grip: Grip, resume: Resume) -> ExitCode | None:
     if run.kind is RunKind.ROLLBACK:
         return _end_rollback(tools, run, grip=grip)
     if run.plan is None or not run.moves:
-        return _abandon(tools, run, why="it was stopped before the switch; users saw nothing")
+        return _close(tools, run, why="it was stopped before the switch; users saw nothing")
     return _end_release(tools, run, run.plan, grip=grip, resume=resume)
 
 
-def _abandon(tools: Tools, run: Run, *, why: str) -> ExitCode:
+def _close(tools: Tools, run: Run, *, outcome: Outcome = Outcome.ABANDONED, why: str) -> ExitCode:
+    """Users are where they were: only its end is missing."""
     tools.emit(Note(text=f"{run.id} never ended: {why}"))
-    tools.record(run.id, Ended(outcome=Outcome.ABANDONED, why=why))
+    tools.record(run.id, Ended(outcome=outcome, why=why))
     return ExitCode.OK
 
 
@@ -74,7 +75,7 @@ def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, resume: Resu
     snapshot = tools.snapshot()
     slots = {route.slot for route in snapshot.routes}
     if slots == {plan.active} and not run.back:
-        return _abandon(tools, run, why=f"it was stopped at the switch; {plan.active} serves")
+        return _close_in_place(tools, run, plan, snapshot)
     _refuse_strangers(snapshot, run, plan)
     if slots != {plan.target} or run.back:
         tools.emit(Note(text=f"{run.id} was stopped in the middle of its switch: users go back to {plan.active}"))
@@ -82,6 +83,14 @@ def _end_release(tools: Tools, run: Run, plan: Plan, *, grip: Grip, resume: Resu
     where = "in its observation window" if run.judgement is None else "after its judgement"
     tools.emit(Note(text=f"{run.id} was stopped {where}: it goes on from there"))
     return resume(tools, plan, watched=_watched(run), snapshot=snapshot, grip=grip)
+
+
+def _close_in_place(tools: Tools, run: Run, plan: Plan, snapshot: Snapshot) -> ExitCode:
+    """Users are on the active slot, not by a way back that is on record: they never left it, or somebody moved them."""
+    if run.confirmed is None and all(route.fence not in run.fences for route in snapshot.routes):
+        return _close(tools, run, why=f"it was stopped at the switch; {plan.active} serves")
+    why = f"it was stopped after users had met {plan.target}; they are back on {plan.active}"
+    return _close(tools, run, outcome=Outcome.ROLLED_BACK, why=why)
 
 
 def _watched(run: Run) -> Watched | None:
