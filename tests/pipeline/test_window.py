@@ -10,12 +10,14 @@ from bluegreen.domain.checklist import State, checklist
 from bluegreen.domain.errors import ExitCode, PlatformError
 from bluegreen.domain.events import Proved, Summary, Warned
 from bluegreen.domain.plan import Options
-from bluegreen.domain.release import Outcome
+from bluegreen.domain.release import Judged, Outcome
 from bluegreen.domain.stack import HttpCheck, Instant, Probe, Probes, Slot
 from bluegreen.domain.values import replace
 from bluegreen.metrics.merged import WithArrivals
+from bluegreen.pipeline.observe import LOOK_AGAIN
 from bluegreen.pipeline.release import release
 from bluegreen.testing import Behaviour, Fault, Rehearsal, example_stack
+from bluegreen.testing.clock import EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +81,39 @@ def test_each_kind_of_version(behaviour: Behaviour, outcome: Outcome, named: str
     assert ended.outcome is outcome
     assert named in ended.why
     assert rehearsal.routes == ((GREEN, GREEN) if outcome.in_effect else (BLUE, BLUE))
+
+
+@pytest.mark.parametrize(
+    ("away", "outcome", "judged_at"), [(3.0, Outcome.RELEASED, 33.0), (60.0, Outcome.ROLLED_BACK, 36.0)]
+)
+def test_counters_that_cannot_be_read_for_a_moment_at_the_end_are_waited_for(
+    away: float, outcome: Outcome, judged_at: float
+) -> None:
+    """An API server that is started anew just then is no missing proof. What stays away is, a few seconds later."""
+    rehearsal = Rehearsal()
+    begins = 30.0
+
+    def become(behaviour: Behaviour) -> None:
+        rehearsal.platform.behaviours["v2"] = behaviour
+
+    rehearsal.clock.at(begins, lambda: become(Behaviour(no_metrics=True)))
+    rehearsal.clock.at(begins + away, lambda: become(Behaviour()))
+    rehearsal.deploy("v2", options=PROOF)
+    assert rehearsal.last_run().outcome is outcome
+    at = next(entry.at for entry in rehearsal.last_run().entries if isinstance(entry.body, Judged))
+    assert judged_at <= at - EPOCH <= judged_at + LOOK_AGAIN
+
+
+def test_a_platform_that_cannot_be_seen_for_a_moment_at_the_end_is_looked_at_again() -> None:
+    rehearsal = Rehearsal()
+
+    def away(_name: str) -> None:
+        if 30.0 <= rehearsal.clock.now() < 33.0:
+            raise PlatformError("connection refused")
+
+    rehearsal.platform.on_call = away
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.RELEASED
 
 
 def test_counters_that_began_again_are_said() -> None:

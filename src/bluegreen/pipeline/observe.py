@@ -36,6 +36,9 @@ LOOK_AGAIN: Seconds = 0.5
 
 READ_LIMIT: Seconds = 2.0
 
+HICCUP: Seconds = 5.0
+"""How long the end of the window waits for what could be seen at its start and cannot be just then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
@@ -101,14 +104,15 @@ class _Watch:
     def until(self, end: Instant) -> tuple[Judgement, Window]:
         """Look every LOOK_EVERY and at each change, until a hard trigger or the end; with what was judged last.
 
-        Counters that trail are waited for at the end: what came last in the window is in their next scrape.
+        Counters that trail are waited for at the end: what came last in the window is in their next scrape. So is what
+        cannot be seen for a moment: a hiccup is no gap.
         """
         tick = min(end, after(self._tools.clock.now(), LOOK_EVERY))
         while True:
             window = self._look(until=tick)
             now = self._tools.clock.now()
-            over, tick = now >= end, _next_look(now, end=end)
-            if window is None and over:
+            tick, patient = _next_look(now, end=end), now < after(end, HICCUP)
+            if window is None and not patient:
                 raise Held(
                     "the platform could not be seen at the end of the window, so nothing can be judged",
                     mend="both slots keep serving; the next bluegreen deploy or rollback ends this",
@@ -118,10 +122,15 @@ class _Watch:
             hard = hard_triggers(window)
             if hard:
                 return _failed(window, hard), window
-            if over and window.now.is_due(end, now=now):
+            if now >= end and window.now.is_due(end, now=now) and not (patient and self._misses(window.now)):
                 whole = replace(window, now=until_end(window.now, end))
                 return judge(whole), whole
             self._tell(window, end=end)
+
+    def _misses(self, now: Reading) -> bool:
+        """Whether something of the new slot cannot be read that could be at the start."""
+        known = {gap.pod for gap in self._switched.before.gaps}
+        return any(gap.slot is self._plan.target and gap.pod not in known for gap in now.gaps)
 
     def _look(self, *, until: Instant) -> Window | None:
         """The window as it is at ``until``, or sooner when a change already triggers; None: nothing was seen.
