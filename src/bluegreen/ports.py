@@ -228,7 +228,8 @@ class Platform(Protocol):
         ``again`` is asked before each wait: when the reader has to look again though nothing changes, because a state
         that lasts means something else then. None: only a change matters.
 
-        Raises DeadlineExceeded at ``until``, Interrupted, or LostLock when another run has taken over.
+        Raises DeadlineExceeded at ``until``, as Unseen when nothing could be seen there; Interrupted, or LostLock when
+        another run has taken over.
         """
 
     def stage(self, want: SlotSpec, *, grip: Grip, until: Instant) -> None:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from math import inf
 
 import pytest
+from tests.kubernetes_transport.kit import cluster_at
+from tests.kubernetes_transport.server import ScriptedServer, refuse
 
-from bluegreen.domain.errors import PlatformError
-from bluegreen.domain.stack import Instant
-from bluegreen.platforms.kubernetes.looking import Bearing
+from bluegreen.clock import SystemClock
+from bluegreen.domain.errors import PlatformError, Unseen
+from bluegreen.domain.stack import Instant, after
+from bluegreen.platforms.kubernetes.looking import Bearing, Sight, Watching
+from bluegreen.platforms.kubernetes.transport import Api
+from bluegreen.wiring.built_in import alfred
 
 TROUBLE = PlatformError("the account may not watch pods (403)")
 
@@ -30,3 +36,14 @@ def test_one_that_passes_and_comes_again_is_a_new_one() -> None:
     bearing.until(TROUBLE, now=Instant(0.0))
     bearing.until(None, now=Instant(3.0))
     assert bearing.until(TROUBLE, now=Instant(4.0)) == 9.0
+
+
+def test_the_limit_of_a_watch_that_is_broken_says_so() -> None:
+    clock = SystemClock()
+    with ScriptedServer(*[refuse(400, "BadRequest", "not today")] * 100) as server:
+        cluster = cluster_at(server.port)
+        with Api(cluster, clock=clock) as api:
+            sight = Sight(api, stack=alfred(), namespace="alfred")
+            watching = Watching(cluster, stack=alfred(), namespace="alfred", clock=clock, sight=sight)
+            with closing(watching), pytest.raises(Unseen, match="the cluster could not be watched"):
+                watching.live(until=after(clock.now(), 1.0))

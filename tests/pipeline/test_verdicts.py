@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.errors import ExitCode, Unseen
 from bluegreen.domain.events import Diagnosed, PhaseDone, Waiting
 from bluegreen.domain.health import Reason, graces
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Ended
-from bluegreen.testing.platform import Behaviour
+from bluegreen.testing.platform import Behaviour, Fault
 from bluegreen.testing.rehearsal import Rehearsal
 
 KEEP = Options(keep_failed=True)
@@ -54,6 +54,30 @@ def test_a_limit_that_comes_first_is_named_with_what_was_seen() -> None:
     assert "health validation's 10 s: back 0/2 ready" in ended(rehearsal).why.replace("pair-", "")
     assert "0/2 nodes are available" in ended(rehearsal).why
     assert not any(isinstance(event, Diagnosed) for event in rehearsal.events)
+
+
+def test_a_cluster_that_cannot_be_watched_at_the_limit_is_named_and_not_the_version() -> None:
+    """What was seen last may be minutes old: it says nothing of the slot."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(ready_after=100.0)
+    rehearsal.clock.at(10.0, out_of_sight)
+    assert rehearsal.deploy("v2", options=Options(keep_failed=True, health_retries=2)) is ExitCode.TIMED_OUT
+    assert ended(rehearsal).why == (
+        "green was not seen ready within the health validation's 10 s: the cluster could not be watched: refused"
+    )
+
+
+def test_a_cluster_that_cannot_be_watched_after_the_writes_is_named_and_not_the_data_plane() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.platform.faults.append(Fault(call="changes", nth=2, action=out_of_sight))
+    assert rehearsal.deploy("v2") is ExitCode.ROLLED_BACK
+    assert ended(rehearsal).why == (
+        "it was not seen within 10 s that the data plane followed to green: the cluster could not be watched: refused"
+    )
+
+
+def out_of_sight() -> None:
+    raise Unseen("the cluster could not be watched: refused", mend="kubectl cluster-info")
 
 
 def test_one_end_at_the_start_costs_the_seconds_in_which_it_could_come_again() -> None:

@@ -14,6 +14,7 @@
     │   ├── NotStarted ........................ 6
     │   └── JournalError ...................... 6    an entry could not be made durable
     ├── DeadlineExceeded ...................... 70   a wait ran into its limit; the pipeline says which
+    │   └── Unseen ............................ 70   and the platform could not be watched any more
     └── Interrupted ........................... 130 / 143    SIGINT / SIGTERM or SIGHUP, after the stack was left safe
 
 Each error says what happened, where, and what to do: ``str(error)`` is one line for the screen, ``mend`` the next step.
@@ -153,6 +154,10 @@ class DeadlineExceeded(BluegreenError):
     """A wait ran into its limit. The pipeline turns it into an error that names the limit."""
 
     exit_code = ExitCode.TIMED_OUT
+
+
+class Unseen(DeadlineExceeded):
+    """A wait ran into its limit while the platform could not be watched, and why not: what was seen last is old."""
 
 
 class Interrupted(BluegreenError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError, ReleaseFailed
+from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError, ReleaseFailed, Unseen
 from bluegreen.domain.events import Phase, PhaseBegan, PhaseDone, Proved, Routed, Waiting
 from bluegreen.domain.health import Ready, judge
 from bluegreen.domain.mark import mark_of
@@ -192,6 +192,9 @@ def wait_until_routed(
                 return snapshot
             wants = (f"the data plane to send users only to {slot}",)
             tools.emit(Waiting(wants=wants, waited=tools.since(started), left=deadline - tools.clock.now()))
+    except Unseen as error:
+        what = f"it was not seen within {ARRIVAL_LIMIT:g} s that the data plane followed to {slot}: {error}"
+        raise ReleaseFailed(what, mend=error.mend) from error
     except DeadlineExceeded as error:
         raise ReleaseFailed(f"the data plane did not follow to {slot} within {ARRIVAL_LIMIT:g} s") from error
     raise AssertionError("a watch never just ends")  # the port's contract

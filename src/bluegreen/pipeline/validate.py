@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseTimedOut
+from bluegreen.domain.errors import DeadlineExceeded, PlatformError, ReleaseTimedOut, Unseen
 from bluegreen.domain.events import Diagnosed, Phase, PhaseBegan, PhaseDone, Waiting, Warned
 from bluegreen.domain.health import Doomed, Limit, Progressing, Reason, SlotDoomed, TimedOut, explained, judge
 from bluegreen.domain.plan import other_bits
@@ -85,6 +85,8 @@ def wait_until_ready(tools: Tools, slot: Slot, *, revision: str, limit: Seconds,
             due = verdict.again
             left = given.at - tools.clock.now()
             tools.emit(Waiting(wants=verdict.wants, waited=tools.since(started), left=left))
+    except Unseen as error:
+        raise ReleaseTimedOut(f"{slot} was not seen ready within {given.name}: {error}", mend=error.mend) from error
     except DeadlineExceeded as error:
         if last is None:
             raise _timed_out(slot, TimedOut(given, ("no answer from the platform",))) from error

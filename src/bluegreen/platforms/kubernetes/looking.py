@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
-from bluegreen.domain.errors import DeadlineExceeded
+from bluegreen.domain.errors import DeadlineExceeded, Unseen
 from bluegreen.domain.stack import Instant, Seconds, after
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.kubernetes import names
@@ -295,7 +295,7 @@ class Watching:
     def wait(self, *, until: Instant) -> None:
         """Return at the next news, having taken all that is there.
 
-        Raises DeadlineExceeded with what is the matter, Interrupted, and what will not get better by waiting.
+        Raises DeadlineExceeded, Unseen with what is the matter, Interrupted, and what will not get better by waiting.
         """
         over = min(until, self._heed())
         try:
@@ -303,7 +303,9 @@ class Watching:
         except DeadlineExceeded as error:
             if over >= until:
                 trouble = self._trouble()
-                raise (DeadlineExceeded(f"the cluster could not be watched: {trouble}") if trouble else error) from None
+                raise (
+                    Unseen(f"the cluster could not be watched: {trouble}", mend=trouble.mend) if trouble else error
+                ) from None
         self._inbox.take_all()
         self._heed()
 
