@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bluegreen.appfile import load_app
-from bluegreen.cli import session
 from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import UsageError
-from bluegreen.domain.stack import CommandCheck, Slot, after
+from bluegreen.domain.stack import PROMETHEUS_VARIABLES, CommandCheck, Slot, after
 from bluegreen.ports import Errand
 from bluegreen.wiring import common, local
 
@@ -44,7 +43,7 @@ def test_a_full_name_wins_over_a_short_one(shop: Stack, name: str, service: str)
     assert common.full_name(shop, name) == service
 
 
-@pytest.mark.parametrize("name", ["BLUEGREEN_NOTIFY", *session.SECRETS])
+@pytest.mark.parametrize("name", ["BLUEGREEN_NOTIFY", *PROMETHEUS_VARIABLES])
 def test_no_other_program_gets_a_secret_of_ours(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "canary")
     assert "canary" not in common.child_environment().values()

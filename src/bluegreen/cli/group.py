@@ -24,7 +24,6 @@ from bluegreen.cli.session import (
     DEBUG,
     DEFAULT_STATE,
     PREFIX,
-    SECRETS,
     USUAL,
     Format,
     Kind,
@@ -33,6 +32,7 @@ from bluegreen.cli.session import (
     session_from,
 )
 from bluegreen.domain.errors import ExitCode, UsageError
+from bluegreen.domain.stack import PROMETHEUS_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -296,7 +296,7 @@ def strangers(context: click.Context, environment: Mapping[str, str]) -> list[st
 
 
 def _known(context: click.Context) -> set[str]:
-    names = {DEBUG, VARIABLE, *SECRETS}
+    names = {DEBUG, VARIABLE, *PROMETHEUS_VARIABLES}
     level: click.Context | None = context
     while level is not None:
         for parameter in level.command.get_params(level):

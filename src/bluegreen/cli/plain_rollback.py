@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bluegreen.cli.program import VARIABLE, program_of
 from bluegreen.cli.screen import Heard, listener
-from bluegreen.cli.session import DEBUG, PREFIX, SECRETS, USUAL, Format, Kind, Session, folder, not_empty, session_from
+from bluegreen.cli.session import DEBUG, PREFIX, USUAL, Format, Kind, Session, folder, not_empty, session_from
 from bluegreen.domain.errors import UsageError
-from bluegreen.domain.stack import Slot
+from bluegreen.domain.stack import PROMETHEUS_VARIABLES, Slot
 from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
@@ -120,6 +120,6 @@ _VARIABLES: Final = {
     f"{PREFIX}_{_key(option).upper()}": option for option in ("--platform", "--namespace", "--context")
 }
 NOTIFY: Final = f"{PREFIX}_NOTIFY"
-_KNOWN: Final = frozenset({VARIABLE, DEBUG, NOTIFY, *SECRETS, *_VARIABLES})
+_KNOWN: Final = frozenset({VARIABLE, DEBUG, NOTIFY, *PROMETHEUS_VARIABLES, *_VARIABLES})
 _OWN: Final[Mapping[str, Callable[[str], object]]] = {"--to": Slot, "--reason": str}
 """Those of the command itself, which stand after its name."""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 PREFIX: Final = "BLUEGREEN"
 """Of the environment variables that are options."""
 DEBUG: Final = f"{PREFIX}_DEBUG"
-SECRETS: Final = tuple(f"{PREFIX}_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))
-"""What is read by an adapter (metrics/prometheus_server.py) and is no option, for a command line can be seen."""
 DEFAULT_STATE = ".bluegreen"
 LONGEST_NAME: Final = 255
 """Bytes of one name in a path; no usual file system takes more."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Final, NewType
 
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.values import dataclass, field
@@ -304,6 +304,11 @@ class Queries:
     """Buckets of the whole request's time by pod and ``le``."""
     overhead: str = ""
     """Buckets of what the service itself adds, by pod and ``le``."""
+
+
+PROMETHEUS_VARIABLES: Final = tuple(f"BLUEGREEN_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))
+"""The environment variables that hold what a Prometheus server wants to see of us. No options, for a command line can
+be seen; never shown, and passed on to nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from bluegreen.domain.errors import UsageError
+from bluegreen.domain.stack import PROMETHEUS_VARIABLES
 from bluegreen.domain.values import dataclass
 from bluegreen.metrics import prometheus_answer
 from bluegreen.metrics.counts import Unreadable
@@ -32,8 +33,7 @@ _LARGEST = 8 * 1024 * 1024
 _PIECE = 64 * 1024
 _PATH = "/api/v1/query"
 
-TOKEN, USER, PASSWORD = (f"BLUEGREEN_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))
-"""The environment variables that hold what the server wants to see of us. Never shown."""
+TOKEN, USER, PASSWORD = PROMETHEUS_VARIABLES
 
 
 class NoAnswer(Unreadable):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bluegreen.clock import SystemClock
-from bluegreen.domain.stack import Prometheus, Slot
+from bluegreen.domain.stack import PROMETHEUS_VARIABLES, Prometheus, Slot
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.parent import in_ci, watch_parent
 
@@ -25,7 +25,7 @@ DEFAULT_APP = Path("bluegreen.yaml")
 """The app file of the folder at hand. Here and not asked of ``appfile``, which costs a rollback 29 ms."""
 
 
-SECRETS = frozenset({"BLUEGREEN_NOTIFY", *(f"BLUEGREEN_PROMETHEUS_{name}" for name in ("TOKEN", "USER", "PASSWORD"))})
+SECRETS = frozenset({"BLUEGREEN_NOTIFY", *PROMETHEUS_VARIABLES})
 """Variables of ours that no other program gets to see, besides a kubeconfig's content."""
 
 
