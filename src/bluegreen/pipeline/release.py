@@ -149,10 +149,11 @@ def _finish(
     except BluegreenError as error:
         return _end_after(tools, plan, error, started=started, grip=grip)
     try:
-        warm, kept = _retire(tools, plan, switched, grip=grip)
+        kept = _retire(tools, plan, switched, grip=grip) if plan.options.scale_down_old else None
     except (LostLock, Held) as error:
         return _end_yielded(tools, plan, error, started=started)
     _protect(tools, grip=grip)
+    warm = kept is not None or not plan.options.scale_down_old
     return summarise(tools, plan, ended, started=started, warm=warm, error=kept)
 
 
@@ -178,21 +179,19 @@ def _outcome(judgement: Judgement, *, proved: bool) -> Ended:
     return Ended(outcome=Outcome.NOT_PROVEN, why="; ".join(missing), settle=tuple(settle))
 
 
-def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> tuple[bool, BluegreenError | None]:
-    """End the old slot if that was asked for. Whether it is still warm, and what kept it from being ended.
+def _retire(tools: Tools, plan: Plan, switched: Switched, *, grip: Grip) -> BluegreenError | None:
+    """End the old slot; what has kept it from being ended, so that it is warm; None: nothing.
 
     A failure here is told and no more: the release itself is good. Raises LostLock and Held when users were moved.
     """
-    if not plan.options.scale_down_old:
-        return True, None
     try:
         retire(tools, plan, switched_at=switched.at, grip=grip)
     except (LostLock, Held):
         raise
     except BluegreenError as error:
         tools.emit(Warned(text=f"{plan.active} was not ended: {error}", mend=error.mend))
-        return True, error
-    return False, None
+        return error
+    return None
 
 
 def _protect(tools: Tools, *, grip: Grip) -> None:

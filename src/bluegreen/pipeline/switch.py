@@ -86,11 +86,13 @@ def switch_again(tools: Tools, plan: Plan, *, snapshot: Snapshot, grip: Grip) ->
     """Write the routes anew where they are already, so that a frozen run's write is refused; raises as ``switch``."""
     started = tools.clock.now()
     before = _read(tools, snapshot)
-
-    def announce(moves: tuple[Move, ...]) -> None:
-        tools.record(plan.release, Switching(moves=moves))
-
-    moves = stamp(tools, plan.target, grip=grip, fallback=plan.active, announce=announce)
+    moves = stamp(
+        tools,
+        plan.target,
+        grip=grip,
+        fallback=plan.active,
+        announce=lambda moves: tools.record(plan.release, Switching(moves=moves)),
+    )
     return _arrive(tools, plan, moves=moves, before=before, at_switch=snapshot, started=started)
 
 

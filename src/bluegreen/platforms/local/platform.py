@@ -266,9 +266,9 @@ class LocalPlatform:
             except LostLock:
                 if not results:
                     raise
-                return results
+                break
             if not isinstance(results[-1], Moved):
-                return results
+                break
         return results
 
     def _moved(self, move: Move, *, grip: Grip, until: Instant) -> RouteResult:
