@@ -17,7 +17,6 @@ from bluegreen.cli.group import COMMANDS
 from bluegreen.cli.views.status import Status
 from bluegreen.domain.errors import BluegreenError, ExitCode, HeldBy, Interrupted
 from bluegreen.domain.events import Note, Summary
-from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, Run, RunKind
 from bluegreen.domain.stack import Slot
@@ -26,7 +25,7 @@ from bluegreen.ports import Finding, LogTail, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from bluegreen.cli.calls import Emit
+    from bluegreen.cli.calls import Emit, Order
     from bluegreen.cli.session import Session
     from bluegreen.domain.stack import Stack
 
@@ -90,18 +89,9 @@ class Recorded(Calls):
         self._note(session, "down", purge=purge)
         return purge
 
-    def deploy(
-        self,
-        session: Session,
-        *,
-        images: Mapping[str, ImageReference],
-        options: Options,
-        dry_run: bool,
-        emit: Emit,
-        ended: Callable[[], None],
-    ) -> ExitCode:
-        named = {name: str(image) for name, image in images.items()}
-        self._note(session, "deploy", images=named, options=options, dry_run=dry_run)
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+        named = {name: str(image) for name, image in order.images.items()}
+        self._note(session, "deploy", images=named, options=order.options, dry_run=order.dry_run)
         emit(SUMMARY)
         ended()
         return self.code

@@ -38,11 +38,9 @@ from bluegreen.wiring import notices
 from bluegreen.wiring.common import child_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from bluegreen.cli.calls import Emit
-    from bluegreen.domain.image import ImageReference
-    from bluegreen.domain.plan import Options
+    from bluegreen.cli.calls import Emit, Order
     from bluegreen.ports import Delivery
 
 CANARY = "canary4711"
@@ -191,19 +189,10 @@ class Ended(Calls):
         emit(self.summary)
         return ExitCode.OK
 
-    def deploy(
-        self,
-        session: Session,
-        *,
-        images: Mapping[str, ImageReference],
-        options: Options,
-        dry_run: bool,
-        emit: Emit,
-        ended: Callable[[], None],
-    ) -> ExitCode:
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
         emit(self.summary)
         ended()
-        return self.verified(emit) if options.verify else self.summary.exit_code
+        return self.verified(emit) if order.options.verify else self.summary.exit_code
 
     def verified(self, emit: Emit) -> ExitCode:
         """As ``verify`` ends: by a summary of its own, or by an error."""

@@ -37,11 +37,10 @@ from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from bluegreen.cli.calls import Emit
+    from bluegreen.cli.calls import Emit, Order
     from bluegreen.cli.session import Session
-    from bluegreen.domain.image import ImageReference
     from bluegreen.domain.stack import Stack
 
 EVIL = (
@@ -330,17 +329,8 @@ class Rehearsed(Calls):
             raise self.raises
         return replace(self.rehearsal.tools(), emit=emit)
 
-    def deploy(
-        self,
-        session: Session,
-        *,
-        images: Mapping[str, ImageReference],
-        options: Options,
-        dry_run: bool,
-        emit: Emit,
-        ended: Callable[[], None],
-    ) -> ExitCode:
-        code = release(self._tools(emit), images=images, options=options, dry_run=dry_run)
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+        code = release(self._tools(emit), images=order.images, options=order.options, dry_run=order.dry_run)
         ended()
         return code
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.cli.session import Kind
 from bluegreen.domain.errors import BluegreenError, NotStarted, UsageError
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
     from bluegreen.wiring.kubernetes import Place
 
     Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a deploy is to do: ``images`` by service."""
+
+    images: Mapping[str, ImageReference]
+    options: Options
+    dry_run: bool
 
 
 class Calls:
@@ -72,31 +82,19 @@ class Calls:
 
         return local.down(state=session.state, purge=purge, emit=emit)
 
-    def deploy(
-        self,
-        session: Session,
-        *,
-        images: Mapping[str, ImageReference],
-        options: Options,
-        dry_run: bool,
-        emit: Emit,
-        ended: Callable[[], None],
-    ) -> ExitCode:
-        """Release these images, and with ``options.verify`` stay until the checklist is judged.
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+        """Release what is ordered, and with ``options.verify`` stay until the checklist is judged.
 
-        ``ended`` is called when the release is over and its lock given back, before that wait, and also when it was
-        refused: by then users may have been brought back from what a killed run had left.
+        ``ended`` is called when the release is over and its lock given back, before that wait.
         """
         from bluegreen.domain.errors import ExitCode
         from bluegreen.pipeline.release import release
         from bluegreen.pipeline.verify import verify
 
         with _world_of_release(session, emit) as world:
-            try:
-                code = release(world.tools, images=images, options=options, dry_run=dry_run)
-            finally:
-                ended()
-            if options.verify and code is ExitCode.OK and not dry_run:
+            code = release(world.tools, images=order.images, options=order.options, dry_run=order.dry_run)
+            ended()
+            if order.options.verify and code is ExitCode.OK and not order.dry_run:
                 return verify(world.tools)
             return code
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_flags, images_named
+from bluegreen.cli.calls import Order
 from bluegreen.cli.group import Command, Named, calls_of, session_of, write_exit_codes
 from bluegreen.cli.program import peek
 from bluegreen.cli.screen import Heard, listener
@@ -176,12 +177,13 @@ def command(
     images = images_named(stack, [*image, *_by_flag(stack, flags)])
     if not images:
         raise UsageError("no image was named", mend=f"name at least one, for example {_example(stack)}")
+    order = Order(images=images, options=options, dry_run=dry_run)
     calls = calls_of(context)
     with listener(session, calls) as told:
         calls.check_contacts(session, emit=told)
         heard = Heard(told)
         tell = partial(calls.notify, session, heard.events, listener=told)
-        return calls.deploy(session, images=images, options=options, dry_run=dry_run, emit=heard, ended=tell)
+        return calls.deploy(session, order, emit=heard, ended=tell)
 
 
 def _example(stack: Stack) -> str:
