@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.layout_kit import layout_in
 
 from bluegreen.domain.stack import Service, Stack
 from bluegreen.platforms.local.agent import Agent
@@ -20,10 +21,7 @@ pytestmark = pytest.mark.timeout(20)
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    (tmp_path / "sockets").write_text(f"{tmp_path}/bluegreen-0-test\n")
-    found = Layout(tmp_path)
-    for folder in (found.logs, found.runtime):
-        folder.mkdir()
+    found = layout_in(tmp_path)
     with create_store(found) as store:
         stack = Stack(name="shop", services=(Service(name="web", image="shop/web:v1", port=8000),))
         store.write_stack(stack, images=tmp_path, fronts=())

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.layout_kit import layout_in
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import DeadlineExceeded
@@ -76,8 +77,7 @@ def test_one_where_nobody_listens_does_not_run() -> None:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    (tmp_path / "sockets").write_text(f"{tmp_path}/bluegreen-0-test\n")
-    return Layout(tmp_path)
+    return layout_in(tmp_path)
 
 
 def test_a_look_that_the_deadline_cuts_short_tells_nothing(layout: Layout, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.layout_kit import layout_in
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.events import Event, Waiting
@@ -34,10 +35,7 @@ STACK = Stack(name="shop", services=(DATABASE, WEB))
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    (tmp_path / "sockets").write_text(f"{tmp_path}/bluegreen-0-test\n")
-    found = Layout(tmp_path)
-    for folder in (found.pids, found.runtime):
-        folder.mkdir()
+    found = layout_in(tmp_path)
     with create_store(found) as store:
         store.write_stack(STACK, images=tmp_path, fronts=())
         works = tuple(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.layout_kit import layout_in
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.plan import Options, Plan, SlotSpec, WorkloadSpec
 from bluegreen.domain.stack import Probe, Probes, Service, Slot, Stack, after
 from bluegreen.platforms.local.envoy import Front
-from bluegreen.platforms.local.layout import Layout
 from bluegreen.platforms.local.platform import LocalPlatform
 from bluegreen.platforms.local.store import create_store
 from bluegreen.platforms.local.template import template_of
@@ -35,8 +35,7 @@ def stack(path: str) -> Stack:
 @pytest.mark.parametrize(("path", "warned"), [("/ready", False), ("/healthz?full=1", True)])
 def test_a_readiness_path_that_envoy_does_not_ask_is_told(tmp_path: Path, path: str, *, warned: bool) -> None:
     """The new slot would be ready, and not known to the data plane until the limit."""
-    (tmp_path / "sockets").write_text(f"{tmp_path}/bluegreen-0-test\n")
-    layout, image = Layout(tmp_path), ImageReference.parse("shop/web:v2")
+    layout, image = layout_in(tmp_path), ImageReference.parse("shop/web:v2")
     with create_store(layout) as store:
         store.write_stack(stack("/ready"), images=tmp_path, fronts=(FRONT,))
         newer = stack(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.layout_kit import layout_in
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.errors import NotStarted
@@ -43,11 +44,7 @@ def stack(**environment: str) -> Stack:
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    found = Layout(tmp_path / "state")
-    for folder in (found.state, found.conf, found.scripts, found.pids, found.logs):
-        folder.mkdir(exist_ok=True)
-    (found.state / "sockets").write_text(f"{tmp_path}/bluegreen-test\n")
-    return Layout(found.state)
+    return layout_in(tmp_path)
 
 
 def test_a_release_brings_the_secrets_of_its_own_app_file(layout: Layout, tmp_path: Path) -> None:

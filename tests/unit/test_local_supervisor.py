@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.layout_kit import layout_in
 
 from bluegreen.clock import SystemClock
 from bluegreen.platforms.local import processes
@@ -22,11 +23,7 @@ CLOCK = SystemClock()
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
-    (tmp_path / "sockets").write_text(f"{tmp_path}/bluegreen-0-test\n")
-    found = Layout(tmp_path)
-    found.pids.mkdir()
-    found.runtime.mkdir()
-    return found
+    return layout_in(tmp_path)
 
 
 @pytest.fixture
