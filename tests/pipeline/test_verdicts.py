@@ -9,8 +9,7 @@ from bluegreen.domain.events import Diagnosed, PhaseDone, Waiting
 from bluegreen.domain.health import Reason, graces
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Ended
-from bluegreen.testing.platform import Behaviour, Fault
-from bluegreen.testing.rehearsal import Rehearsal
+from bluegreen.testing import Behaviour, Fault, Rehearsal
 
 KEEP = Options(keep_failed=True)
 """So that the clock stands where the release failed."""

@@ -4,9 +4,10 @@ They hold to the same contract suite as the real platform (tests/contract). What
 exact moments that no real platform would repeat.
 """
 
+from bluegreen.testing.behaviour import Behaviour
 from bluegreen.testing.clock import FakeClock
 from bluegreen.testing.commands import Ending, FakeCommands
-from bluegreen.testing.platform import Behaviour, FakePlatform, Fault
+from bluegreen.testing.platform import FakePlatform, Fault
 from bluegreen.testing.prometheus import FakePrometheus
 from bluegreen.testing.rehearsal import Rehearsal, example_stack
 from bluegreen.testing.store import FakeJournal, FakeLock, LockState

@@ -18,15 +18,12 @@ from bluegreen.domain.plan import WorkloadSpec
 from bluegreen.domain.reading import Arrivals, Gap, Histogram, Part, PodCounters, Reading, Timing
 from bluegreen.domain.routing import Conflict, Move, Moved, RouteResult, Unknown
 from bluegreen.domain.snapshot import (
-    Container,
     Endpoint,
     Pod,
     Route,
     Running,
     Snapshot,
     Template,
-    Terminated,
-    Waiting,
     Wanted,
     Windows,
     Workload,
@@ -34,6 +31,7 @@ from bluegreen.domain.snapshot import (
 from bluegreen.domain.stack import Instant, Seconds, Slot, Stack, after
 from bluegreen.domain.values import dataclass, field, replace
 from bluegreen.ports import CheckResult, Diagnosis, EndedSlot, Finding, Severity, Through, never
+from bluegreen.testing.behaviour import Behaviour, life_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,61 +40,13 @@ if TYPE_CHECKING:
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Plan, SlotSpec
     from bluegreen.ports import Check, Cover, Grip
+    from bluegreen.testing.behaviour import Life
     from bluegreen.testing.clock import FakeClock
     from bluegreen.testing.store import LockState
 
-BACK_OFF: Seconds = 1.0
-TICK: Seconds = 1e-6
 END_TIME: Seconds = 0.5
 DATA_PLANE_LAG: Seconds = 0.002
 """Envoy applies a route in 2 ms at the median (measured)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behaviour:
-    """How the pods of one image behave. ``examples/alfred`` is bad in the same ways, for real (ALFRED_FAULT)."""
-
-    ready_after: Seconds = 1.0
-    """As a program that needs so long until its readiness path answers 200."""
-    never_ready: bool = False
-    """As ``never-ready``: it runs, its readiness path answers 503, and it is not started anew for that."""
-    unplaced: str = ""
-    """No node takes its pods, with this message. As a Deployment whose node selector fits no node."""
-    crash_after: Seconds | None = None
-    """Each life ends after so many seconds, with ``exit_code``; then a pause, then the next. As ``cannot-start`` and
-    ``crash-after``, under supervisord or a kubelet alike: waiting, ``CrashLoopBackOff``, the last end beside it."""
-    crashes: int | None = None
-    """How many lives end so, before one that goes on; None: all. As a program that fails once at its start."""
-    exit_code: int = 7
-    missing: bool = False
-    """There is no such image, told before anything is written. As a folder of images that does not hold it; a registry
-    answers ErrImagePull, "not found", only after the stage."""
-    errors: float = 0.0
-    """Share of answers that are 500. As ``errors=PERCENT``."""
-    slow: float = 0.0
-    """Share of requests that take a second. As ``slow=MS`` and ``tail=MS``."""
-    checks_pass: bool = True
-    """False: 503 for every check. As Envoy answers with status 503, flag UH, for a slot without a ready pod."""
-    bad_answers: int = 0
-    """So many checks of each pod and address are answered 503 before they are good, as by a program that still warms
-    up behind a readiness path that answers."""
-    answer: str = ""
-    """The body of its answers; a POST is answered with what it sent."""
-    headers: tuple[tuple[str, str], ...] = ()
-    answer_after: Seconds = 0.0
-    """How long an answer takes."""
-    bad_after: Seconds | None = None
-    """Checks are answered 503 from that age on. As ``error-page-after``, whose checks find no content."""
-    post_errors: float = 0.0
-    """Share of POST answers that are 500; ``FakePlatform.post_share`` says how many those are. As ``post-errors``."""
-    deaf: bool = False
-    """Checks and probes are answered, and nothing that users ask: as a version that hangs at its first real work."""
-    counters_last: Seconds | None = None
-    """Its counters begin again from nothing each so many seconds. As ``counters-reset``, by requests."""
-    metrics_until: Seconds | None = None
-    """Its metrics page has no such counter any more from that age on. As ``metrics-gone``, by requests."""
-    no_metrics: bool = False
-    """As a service that serves no metrics page, or another counter: the real scrape of it is a gap with its reason."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -125,15 +75,6 @@ class _Staged:
     leaving: bool = False
     """Out of the data plane already, its pods still ready: what is ended leaves in this order."""
     ended: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Life:
-    """What one pod is at an age: by arithmetic, so that any instant can be asked."""
-
-    ready: bool
-    container: Container
-    next_change: Seconds | None
 
 
 @dataclass(slots=True)
@@ -599,7 +540,7 @@ class FakePlatform:
             for number in range(staged.spec.replicas)
         )
 
-    def _life(self, staged: _Staged) -> _Life:
+    def _life(self, staged: _Staged) -> Life:
         age = round(self.clock.now() - staged.at, 6)  # else a change that is due now is missed by a rounding error
         return life_at(self._behaviour(staged.spec.image), age)
 
@@ -663,39 +604,3 @@ def _answer(check: Check, answer: Answer, *, by: Slot | None, whom: str) -> Chec
 
 def _not_reached(check: Check, why: str) -> CheckResult:
     return CheckResult(check=check, passed=None, detail=f"not reachable: {why}")
-
-
-def life_at(how: Behaviour, age: Seconds) -> _Life:
-    """What a pod of this behaviour is at this age."""
-    if how.crash_after is None:
-        return _alive(how, age, restarts=0, last=None)
-    lives, within = divmod(age + TICK, how.crash_after + BACK_OFF)
-    restarts = int(lives)
-    ended = Terminated(exit_code=how.exit_code, message="its last words")
-    last = ended if restarts else None
-    start = round(age + TICK - within, 6)
-    if how.crashes is not None and restarts >= how.crashes:
-        begun = how.crashes * (how.crash_after + BACK_OFF)
-        life = _alive(how, round(age - begun, 6), restarts=how.crashes, last=ended)
-        return replace(life, next_change=begun + life.next_change if life.next_change is not None else None)
-    if within < how.crash_after:
-        life = _alive(how, within, restarts=restarts, last=last)
-        change = min(life.next_change or how.crash_after, how.crash_after)
-        return _Life(ready=life.ready, container=life.container, next_change=start + change)
-    container = Container(
-        name="main",
-        state=Waiting(reason="CrashLoopBackOff", message="back-off"),
-        last=ended,
-        restarts=restarts,
-    )
-    return _Life(ready=False, container=container, next_change=start + how.crash_after + BACK_OFF)
-
-
-def _alive(how: Behaviour, age: Seconds, *, restarts: int, last: Terminated | None) -> _Life:
-    if how.never_ready:
-        failing = "readiness: GET /ready answered 503"
-        sick = Container(name="main", last=last, restarts=restarts, failing=failing)
-        return _Life(ready=False, container=sick, next_change=None)
-    ready = age >= how.ready_after
-    container = Container(name="main", state=Running(), last=last, restarts=restarts, started=ready)
-    return _Life(ready=ready, container=container, next_change=None if ready else how.ready_after)
