@@ -13,7 +13,7 @@ from bluegreen.domain.events import Note, Summary, Warned
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
 from bluegreen.domain.stack import after
-from bluegreen.domain.values import dataclass
+from bluegreen.domain.values import dataclass, replace
 from bluegreen.pipeline.back import bring_back, refuse_cold
 from bluegreen.ports import Cover, Purpose
 
@@ -43,43 +43,51 @@ def rollback(tools: Tools, *, to: Slot | None = None, cold: bool = False, reason
     found = _target(tools, routes, to)
     if isinstance(found, NoWayBack):
         return _nothing_to_do(tools, found)
-    slot, of = found.slot, found.of
     if not cold:
-        refuse_cold(tools, slot)
+        refuse_cold(tools, found.slot)
     run = tools.new_id("b")
     grip = tools.lock.preempt(Purpose(kind=RunKind.ROLLBACK, run=run, who=tools.who))
     try:
-        if not cold:
-            refuse_cold(tools, slot)  # after what the run that was taken over did until now
-        tools.record_if_possible(run, RollbackBegan(to=slot, of=of.id if of else "", who=tools.who, reason=reason))
-        if cold:
-            from bluegreen.pipeline.cold import warm_up
-
-            warm_up(tools, slot, run=run, grip=grip)
+        _get_ready(tools, found, run=run, cold=cold, reason=reason, grip=grip)
         with tools.clock.undisturbed():  # what takes so little time is done whole, and told
-            came = bring_back(tools, slot, run=run, why=reason or "asked for by hand", grip=grip, routes=routes)
+            came = bring_back(tools, found.slot, run=run, why=reason or "asked for by hand", grip=grip, routes=routes)
             ended = Ended(outcome=Outcome.ROLLED_BACK, why=reason, took=tools.since(started))
             tools.record_if_possible(run, came.entry, ended)
-            _end_open(tools, found.newest, slot, run=run)
-            _say(tools, run, slot, of, started=started)
-        _tidy(tools, of, came, slot, grip=grip)
+            _end_open(tools, found, run=run)
+            _say(tools, run, found, started=started)
+        _tidy(tools, found, came, grip=grip)
     except LostLock as lost:
-        _heed_overtaker(tools, lost, run, slot, started=started)
+        _heed_overtaker(tools, lost, run, found, started=started)
     finally:
         tools.lock.release(grip)
     return ExitCode.OK
 
 
-def _heed_overtaker(tools: Tools, lost: LostLock, run: str, slot: Slot, *, started: Instant) -> None:
+def _get_ready(tools: Tools, way: _Way, *, run: str, cold: bool, reason: str, grip: Grip) -> None:
+    """Look at the slot again, after what the run that was taken over did until now, or start it; and begin the record.
+
+    Raises Held, and what stage and validate raise.
+    """
+    if not cold:
+        refuse_cold(tools, way.slot)
+    of = way.of.id if way.of is not None else ""
+    tools.record_if_possible(run, RollbackBegan(to=way.slot, of=of, who=tools.who, reason=reason))
+    if cold:
+        from bluegreen.pipeline.cold import warm_up
+
+        warm_up(tools, way.slot, run=run, grip=grip)
+
+
+def _heed_overtaker(tools: Tools, lost: LostLock, run: str, way: _Way, *, started: Instant) -> None:
     """Another rollback took over. When it brings users to the same slot, as a second press of the button does, all is
     well; else its error is ours.
     """
-    if not _arrives(tools, slot):
+    if not _arrives(tools, way.slot):
         tools.record_if_possible(run, Ended(outcome=Outcome.YIELDED, why=str(lost), took=tools.since(started)))
         raise lost
     tools.record_if_possible(run, Ended(outcome=Outcome.ROLLED_BACK, why=str(lost), took=tools.since(started)))
     tools.emit(Note(text=f"{lost}, and has done the same"))
-    _say(tools, run, slot, None, started=started)
+    _say(tools, run, replace(way, of=None), started=started)
 
 
 def _arrives(tools: Tools, slot: Slot) -> bool:
@@ -147,17 +155,17 @@ def _nothing_to_do(tools: Tools, found: NoWayBack) -> ExitCode:
     return ExitCode.OK
 
 
-def _say(tools: Tools, run: str, slot: Slot, of: Run | None, *, started: Instant) -> None:
-    details = _taken_back(of, slot) if of is not None else []
+def _say(tools: Tools, run: str, way: _Way, *, started: Instant) -> None:
+    details = _taken_back(way.of, way.slot) if way.of is not None else []
     if tools.stack.contacts:
         details.append(f"to be told: {', '.join(tools.stack.contacts)}")
     tools.emit(
         Summary(
             run=run,
             outcome=Outcome.ROLLED_BACK,
-            headline=f"rolled back: {slot} serves",
+            headline=f"rolled back: {way.slot} serves",
             details=tuple(details),
-            way_back=f"forward again: bluegreen rollback --to {slot.other}",
+            way_back=f"forward again: bluegreen rollback --to {way.slot.other}",
             took=tools.since(started),
             exit_code=ExitCode.OK,
             stack=tools.stack.name,
@@ -180,21 +188,22 @@ def _taken_back(of: Run, slot: Slot) -> list[str]:
     return details
 
 
-def _end_open(tools: Tools, newest: Run | None, slot: Slot, *, run: str) -> None:
-    if newest is not None and newest.outcome is None:
+def _end_open(tools: Tools, way: _Way, *, run: str) -> None:
+    if way.newest is not None and way.newest.outcome is None:
         from bluegreen.pipeline.unended import end_open
 
-        end_open(tools, newest, slot=slot, by=run)
+        end_open(tools, way.newest, slot=way.slot, by=run)
 
 
-def _tidy(tools: Tools, of: Run | None, came: CameTo, slot: Slot, *, grip: Grip) -> None:
+def _tidy(tools: Tools, way: _Way, came: CameTo, *, grip: Grip) -> None:
     """After users are safe: budgets follow, and a release stopped before its switch leaves no half-staged slot."""
     try:
         tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit(), routes=came.routes)
+        of = way.of
         if of is not None and of.plan is not None and of.outcome is None and of.staging and not of.moves:
             tools.emit(Note(text=f"{of.id} was stopped while it staged {of.plan.target}"))
             from bluegreen.pipeline.restore import restore
 
             restore(tools, of.plan, left_at=None, grip=grip)
     except BluegreenError as error:
-        tools.emit(Warned(text=f"{slot} serves, but the other slot was not put in order: {error}", mend=error.mend))
+        tools.emit(Warned(text=f"{way.slot} serves, but the other slot was not put in order: {error}", mend=error.mend))
