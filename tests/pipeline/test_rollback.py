@@ -10,10 +10,11 @@ from bluegreen.domain.errors import ExitCode, Held, JournalError, LostLock, Plat
 from bluegreen.domain.events import Note, Planned, Summary, Warned
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
-from bluegreen.domain.release import Outcome, RunKind
+from bluegreen.domain.release import Outcome, RunKind, Switching
 from bluegreen.domain.stack import Slot, after
 from bluegreen.domain.values import replace
 from bluegreen.pipeline.rollback import rollback
+from bluegreen.pipeline.routes import moves_to
 from bluegreen.ports import Grip, Purpose
 from bluegreen.testing import Behaviour, Fault, Rehearsal
 
@@ -344,6 +345,30 @@ def test_a_running_release_that_staged_leaves_no_half_staged_slot_after_a_rollba
     assert rehearsal.tags(GREEN) == ("v1", "v1")
     told = next(event for event in rehearsal.events if isinstance(event, Summary))
     assert told.details == ("taken back: r-1",)  # nobody was on v2
+
+
+def test_a_release_that_switches_just_before_it_is_taken_over_has_left_no_half_staged_slot() -> None:
+    """Users were on it a moment ago: what a late node still sends there must be answered."""
+    rehearsal = Rehearsal()
+
+    def goes_on() -> None:
+        """Between what the rollback has read of it and the lock."""
+        grip, process = rehearsal.lock_state.holder, rehearsal.platform.session()
+        assert grip is not None
+        now = after(rehearsal.clock.now(), 1.0)
+        moves = moves_to(rehearsal.tools(), process.routes(until=now), GREEN, order=rehearsal.stack.names)
+        rehearsal.tools().record("r-1", Switching(moves=moves))
+        process.route(moves, grip=grip, until=now)
+
+    def by_hand() -> None:
+        rehearsal.platform.faults.append(Fault(call="answering", action=goes_on))
+        assert rehearsal.rollback() is ExitCode.OK
+
+    rehearsal.clock.at(0.5, by_hand)
+    rehearsal.deploy("v2")
+    assert rehearsal.routes == (BLUE, BLUE)
+    assert rehearsal.platform.calls.count("stage") == 1
+    assert rehearsal.tags(GREEN) == ("v2", "v2")
 
 
 def test_two_lines_of_kubectl_in_the_window_are_noticed_recorded_and_not_repaired() -> None:

@@ -20,6 +20,7 @@ from bluegreen.ports import Cover, Purpose
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bluegreen.domain.plan import Plan
     from bluegreen.domain.release import Run
     from bluegreen.domain.snapshot import Route
     from bluegreen.domain.stack import Instant, Seconds, Slot
@@ -199,11 +200,23 @@ def _tidy(tools: Tools, way: _Way, came: CameTo, *, grip: Grip) -> None:
     """After users are safe: budgets follow, and a release stopped before its switch leaves no half-staged slot."""
     try:
         tools.platform.protect(Cover.ACTIVE, grip=grip, until=tools.limit(), routes=came.routes)
-        of = way.of
-        if of is not None and of.plan is not None and of.outcome is None and of.staging and not of.moves:
-            tools.emit(Note(text=f"{of.id} was stopped while it staged {of.plan.target}"))
+        plan = _half_staged(tools, way.of)
+        if plan is not None:
+            tools.emit(Note(text=f"{plan.release} was stopped while it staged {plan.target}"))
             from bluegreen.pipeline.restore import restore
 
-            restore(tools, of.plan, left_at=None, grip=grip)
+            restore(tools, plan, left_at=None, grip=grip)
     except BluegreenError as error:
         tools.emit(Warned(text=f"{way.slot} serves, but the other slot was not put in order: {error}", mend=error.mend))
+
+
+def _half_staged(tools: Tools, of: Run | None) -> Plan | None:
+    """The plan of a release that was stopped while it staged; None: there is none.
+
+    Until it was taken over it may have gone on, and have sent users to what is no half-staged slot then: so its journal
+    is read again.
+    """
+    if of is None or of.plan is None or of.outcome is not None or not of.staging or of.moves:
+        return None
+    now = tools.run(of.id)
+    return of.plan if now is not None and not now.moves else None
