@@ -10,7 +10,7 @@ import click
 
 from bluegreen.cli.arguments import LONGEST, Count, Pair, WindowSeconds, image_flags, images_named
 from bluegreen.cli.calls import Order
-from bluegreen.cli.group import Command, Named, calls_of, session_of, write_exit_codes
+from bluegreen.cli.group import Command, Named, calls_of, session_of
 from bluegreen.cli.program import peek
 from bluegreen.cli.screen import Heard, listener
 from bluegreen.cli.session import Kind, folder, not_empty
@@ -53,11 +53,6 @@ class Deploy(Command):
             return super().get_params(ctx)
         return [*map(_image_option, image_flags(stack)), *super().get_params(ctx)]
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples, then exit codes: a build server acts on them."""
-        super().format_epilog(ctx, formatter)
-        write_exit_codes(formatter)
-
 
 def _session_ahead(ctx: click.Context, args: list[str]) -> Session:
     """The session as it will be once the rest of the line is parsed."""
@@ -85,6 +80,7 @@ def _image_option(flag: str) -> click.Option:
 
 @click.command(
     cls=Deploy,
+    exit_codes=True,
     examples=[
         (
             "one image; what is not named is carried over from the active slot",

@@ -161,7 +161,6 @@ def _remember(context: click.Context, parameter: click.Parameter, value: object)
 
 def session_of(context: click.Context) -> Session:
     """The global options as given so far."""
-
     given = {name.removeprefix(_META): value for name, value in context.meta.items() if name.startswith(_META)}
     return session_from(given, _program(context))
 
@@ -181,11 +180,18 @@ def calls_of(context: click.Context) -> Calls:
 
 
 class Command(click.Command):
-    """A command with examples, exit codes and the global options."""
+    """A command with examples and the global options."""
 
-    def __init__(self, *args: Any, examples: Sequence[tuple[str, str]] = (), **settings: Any) -> None:  # noqa: ANN401
-        """``examples``: pairs of what it does and the command line."""
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - click's own settings
+        examples: Sequence[tuple[str, str]] = (),
+        exit_codes: bool = False,
+        **settings: Any,  # noqa: ANN401 - the same
+    ) -> None:
+        """``examples``: pairs of what it does and the command line. ``exit_codes``: a build server acts on them."""
         self.examples = examples
+        self.exit_codes = exit_codes
         super().__init__(*args, **settings)
         for option in global_options():
             option.allow_from_autoenv = False  # the group has read the environment; it must not win over its line
@@ -217,9 +223,11 @@ class Command(click.Command):
         return _program(ctx).said(super().get_help(ctx))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The examples."""
+        """The examples, and the exit codes where they matter."""
         write_examples(formatter, self.examples)
         super().format_epilog(ctx, formatter)
+        if self.exit_codes:
+            write_exit_codes(formatter)
 
 
 class Group(click.Group):

@@ -6,24 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bluegreen.cli.group import Command, Named, calls_of, session_of, write_exit_codes
+from bluegreen.cli.group import Command, Named, calls_of, session_of
 from bluegreen.cli.screen import listener
 
 if TYPE_CHECKING:
     from bluegreen.domain.errors import ExitCode
 
 
-class Verify(Command):
-    """Lists the exit codes: a build server acts on them."""
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Examples, then exit codes."""
-        super().format_epilog(ctx, formatter)
-        write_exit_codes(formatter)
-
-
 @click.command(
-    cls=Verify,
+    cls=Command,
+    exit_codes=True,
     examples=[
         ("wait for the rest of the five minutes, then judge", "bluegreen verify"),
         ("a release of bluegreen history", "bluegreen verify r-1a2b"),
