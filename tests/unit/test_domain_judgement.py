@@ -179,6 +179,11 @@ def test_a_good_window_passes_with_its_figures() -> None:
             FAIL,
             ["error share: pair-front: 50 of 1000", "P95 overhead: pair-front: 100 of 1000"],
         ),
+        (  # what is not proven is no reason of what was found bad
+            reading(good=110, fast=40, slow=70, old=1000),
+            FAIL,
+            ["P95 overhead: pair-front: 70 of 100 over 150 ms (70.00%, limit 5.00%)"],
+        ),
         (
             reading(good=110, fast=110, old=1000),
             INCONCLUSIVE,
@@ -244,7 +249,8 @@ def test_a_gap_keeps_a_window_from_passing_and_not_from_failing(now: Reading, ou
     gap = Gap(pod="pair-front-green-1@r-g", slot=GREEN, why="connection refused")
     found = judge(window(replace(now, gaps=(gap,))))
     assert found.outcome is outcome
-    assert found.reasons[0] == "metrics: pair-front-green-1@r-g: connection refused"
+    assert (found.findings[0].rule, found.findings[0].outcome) == ("metrics", INCONCLUSIVE)
+    assert found.findings[0].figures == "pair-front-green-1@r-g: connection refused"
 
 
 def test_a_gap_of_the_old_slot_is_no_gap() -> None:

@@ -89,7 +89,8 @@ class Judgement:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """The findings that kept it from passing, a line each."""
-        return tuple(
-            f"{finding.rule}: {finding.figures}" for finding in self.findings if finding.outcome is not Outcome.PASS
-        )
+        """The findings that made it what it is, a line each: where some failed, what is not proven is no reason."""
+        if self.outcome is Outcome.PASS:
+            return ()
+        found = (finding for finding in self.findings if finding.outcome is self.outcome)
+        return tuple(f"{finding.rule}: {finding.figures}" for finding in found)
