@@ -79,14 +79,15 @@ def test_a_rollback_by_hand_says_what_it_took_back() -> None:
     rehearsal.deploy("v2")
     release = rehearsal.last_run().id
     rehearsal.events.clear()
-    rehearsal.rollback()
+    rehearsal.rollback(reason="checkout is slow")
     found = notice(rehearsal)
     assert wanted(found, ()), "of a rollback people are always told"
     assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
-    assert found.text.splitlines()[:3] == [
+    assert found.text.splitlines()[:4] == [
         f"taken back: {release}",
         "pair-back: from team/back:v2 to team/back:v1",
         "pair-front: from team/front:v2 to team/front:v1",
+        "why: checkout is slow",
     ]
 
 

@@ -22,6 +22,7 @@ LARGEST: Final = 2000
 """Characters of a notice; some services take no more."""
 _SKIPPED: Final = "to be told: "
 """Begins the line with the contacts: whoever reads the notice has been told."""
+_WHY: Final = "why: "
 
 
 class Occasion(StrEnum):
@@ -109,24 +110,32 @@ def _of(stack: str) -> str:
 def _notice(end: Summary, plan: Plan | None, back: CameBack | None) -> Notice:
     """``back``: how users were brought back, by this run or on its way."""
     occasion = _OCCASIONS.get(end.outcome, Occasion.FAILURE) if end.outcome is not None else Occasion.ROLLBACK
-    before = _came_back(back) if back is not None else ""
     return Notice(
         occasion=occasion,
         title=f"{_of(end.stack)}{end.headline}",
-        text=_text(end, plan, before="" if end.outcome is Outcome.ROLLED_BACK else before),
+        text=_text(end, plan, back),
         came_back=back is not None or occasion is Occasion.ROLLBACK,
     )
 
 
-def _text(summary: Summary, plan: Plan | None, *, before: str) -> str:
-    """``before``: what happened ahead of it."""
+def _text(summary: Summary, plan: Plan | None, back: CameBack | None) -> str:
     details = [line for line in summary.details if not line.startswith(_SKIPPED)]
     if plan is not None and summary.outcome is not None:
         details[:1] = _versions(plan)  # which begin with the stack and the new images alone
     way = f"way back: {summary.way_back}" if summary.way_back.startswith("bluegreen ") else summary.way_back
-    end = f"{summary.run}, exit code {int(summary.exit_code)}"
-    text = "\n".join(line for line in (before, *details, way, end) if line)
+    end = ", ".join(word for word in (summary.run, f"exit code {int(summary.exit_code)}") if word)
+    text = "\n".join(line for line in (*_with_back(details, summary, back), way, end) if line)
     return text if len(text) <= LARGEST else f"{text[: LARGEST - 1]}…"
+
+
+def _with_back(details: list[str], summary: Summary, back: CameBack | None) -> list[str]:
+    """The details, and why users were brought back: what happened ahead of it, or what a person gave as the reason."""
+    if back is None:
+        return details
+    if summary.outcome is not Outcome.ROLLED_BACK:
+        return [_came_back(back), *details]
+    told = any(line.startswith(_WHY) for line in details)
+    return details if told else [*details, f"{_WHY}{back.why}"]
 
 
 def _versions(plan: Plan) -> list[str]:

@@ -101,9 +101,9 @@ class Rehearsal:
         """Release this tag of one service; the others' images are carried over."""
         return release(self.tools(), images={service: self.image(service, tag)}, options=Options())
 
-    def rollback(self, *, to: Slot | None = None, cold: bool = False) -> ExitCode:
+    def rollback(self, *, to: Slot | None = None, cold: bool = False, reason: str = "") -> ExitCode:
         """Roll back by hand, as another person."""
-        return rollback(self.tools(who="bob"), to=to, cold=cold)
+        return rollback(self.tools(who="bob"), to=to, cold=cold, reason=reason)
 
     def die(self) -> None:
         """What is left of the lock when the process that holds it is killed."""
