@@ -23,9 +23,9 @@ from bluegreen.domain.stack import Slot
 from bluegreen.ports import Finding, LogTail, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from bluegreen.cli.calls import Emit, Order
+    from bluegreen.cli.calls import Emit, Ending, Order
     from bluegreen.cli.session import Session
     from bluegreen.domain.stack import Stack
 
@@ -89,11 +89,11 @@ class Recorded(Calls):
         self._note(session, "down", purge=purge)
         return purge
 
-    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Ending) -> ExitCode:
         named = {name: str(image) for name, image in order.images.items()}
         self._note(session, "deploy", images=named, options=order.options, dry_run=order.dry_run)
         emit(SUMMARY)
-        ended()
+        ended(None)
         return self.code
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:

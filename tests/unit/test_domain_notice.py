@@ -186,16 +186,19 @@ def test_users_who_were_brought_back_by_a_deploy_with_nothing_else_to_do_are_tol
 def test_users_who_were_brought_back_by_a_deploy_that_was_then_refused_are_told_of() -> None:
     rehearsal = killed_between_the_two_writes("deploy")
     rehearsal.platform.behaviours["v3"] = Behaviour(missing=True)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError) as refused:
         rehearsal.deploy("v3")
     assert rehearsal.routes == (Slot.BLUE, Slot.BLUE)
-    found = notice(rehearsal)
+    found = notice_of(rehearsal.events, refused.value)
+    assert found is not None
     assert wanted(found, ()), "of a rollback people are always told"
     assert (found.occasion, found.title) == (Occasion.ROLLBACK, "pair: rolled back: blue serves")
-    assert found.text == (
-        "users were brought back to blue: it was stopped in the middle of the switch\n"
-        "the command that did it then ended with an error"
-    )
+    assert found.text.splitlines() == [
+        "users were brought back to blue: it was stopped in the middle of the switch",
+        f"then: {refused.value}",
+        refused.value.mend,
+        "exit code 2",
+    ]
 
 
 def test_a_notice_is_bounded() -> None:

@@ -25,7 +25,7 @@ from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.session import Session
 from bluegreen.clock import SystemClock
-from bluegreen.domain.errors import ExitCode, LostLock, NotKnown, UsageError
+from bluegreen.domain.errors import ExitCode, Held, NotKnown, UsageError
 from bluegreen.domain.events import CameBack, Event, Summary, Warned
 from bluegreen.domain.notice import Notice, Occasion
 from bluegreen.domain.release import Outcome
@@ -38,9 +38,9 @@ from bluegreen.wiring import notices
 from bluegreen.wiring.common import child_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from bluegreen.cli.calls import Emit, Order
+    from bluegreen.cli.calls import Emit, Ending, Order
     from bluegreen.ports import Delivery
 
 CANARY = "canary4711"
@@ -157,8 +157,8 @@ def test_each_address_is_told_of_by_itself() -> None:
         results = send(good.url, bad.url, dead(), f"nosuchservice://{CANARY}", good.url)
     assert [(each.to, each.why) for each in results] == [
         ("json://127.0.0.1", ""),
-        ("json://127.0.0.1", "it was not taken, or nobody is there"),
-        ("json://127.0.0.1", "it was not taken, or nobody is there"),
+        ("json://127.0.0.1", "it was not taken: no answer, or a refusal"),
+        ("json://127.0.0.1", "it was not taken: no answer, or a refusal"),
         ("nosuchservice", "no service has such a URL"),
     ]
     assert len(good.taken) == 1
@@ -189,9 +189,9 @@ class Ended(Calls):
         emit(self.summary)
         return ExitCode.OK
 
-    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Ending) -> ExitCode:
         emit(self.summary)
-        ended()
+        ended(None)
         return self.verified(emit) if order.options.verify else self.summary.exit_code
 
     def verified(self, emit: Emit) -> ExitCode:
@@ -253,29 +253,11 @@ def test_a_rollback_tells_after_its_outcome_and_no_secret_is_seen_anywhere(
         assert last == "  told by json://127.0.0.1"
 
 
-class Overtaken(Ended):
-    """A rollback that has brought users back, and was overtaken then."""
-
-    def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
-        emit(CameBack(slot=Slot.BLUE, why="asked for by hand", took=0.1, stack="alfred"))
-        raise LostLock("b-2 took over", taken_by="b-2")
-
-
-@pytest.mark.slow
-def test_users_who_came_back_are_told_of_though_the_command_ends_with_an_error(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    with receiver() as server:
-        assert main(["--notify", server.url, "rollback"], calls=Overtaken()) == ExitCode.HELD
-        assert [taken["title"] for taken in server.taken] == ["alfred: rolled back: blue serves"]
-    assert capfd.readouterr().err.startswith("error: b-2 took over")
-
-
 @pytest.mark.slow
 def test_one_that_is_dead_changes_no_exit_code(capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*DEPLOY, "--notify", dead()], calls=Ended()) == ExitCode.ROLLED_BACK
     out, err = capfd.readouterr()
-    assert " ".join(out.split()).endswith("not told by json://127.0.0.1: it was not taken, or nobody is there")
+    assert " ".join(out.split()).endswith("not told by json://127.0.0.1: it was not taken: no answer, or a refusal")
     assert CANARY not in out + err
 
 
@@ -291,6 +273,53 @@ def test_of_a_release_people_are_told_when_the_app_file_says_so(capfd: pytest.Ca
         assert main(words, calls=Ended(released)) == 0
         assert len(server.taken) == 1
     assert CANARY not in "".join(capfd.readouterr())
+
+
+class Refused(Ended):
+    """Both verbs bring users back, unless ``where`` is nowhere, and come no further."""
+
+    def __init__(self, where: Slot | None) -> None:
+        super().__init__()
+        self.where = where
+
+    def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:
+        if self.where is not None:
+            emit(CameBack(slot=self.where, why="it was stopped in the middle", took=0.1, stack="alfred"))
+        raise Held("the stack is not fit", mend="look at bluegreen doctor")
+
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Ending) -> ExitCode:
+        try:
+            return self.rollback(session, to=None, cold=False, reason="", emit=emit)
+        except Held as error:
+            ended(error)
+            raise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [DEPLOY, ("rollback",)], ids=["deploy", "rollback"])
+def test_users_who_were_brought_back_are_told_of_though_the_command_came_no_further(
+    words: tuple[str, ...], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with receiver() as server:
+        assert main(["--notify", server.url, *words], calls=Refused(Slot.BLUE)) == ExitCode.HELD
+        (taken,) = server.taken
+    assert (taken["title"], taken["type"]) == ("alfred: rolled back: blue serves", "warning")
+    assert taken["message"].splitlines() == [
+        "users were brought back to blue: it was stopped in the middle",
+        "then: the stack is not fit",
+        "look at bluegreen doctor",
+        "exit code 5",
+    ]
+    out, err = capfd.readouterr()
+    assert err.startswith("error: the stack is not fit")
+    assert CANARY not in out + err
+
+
+@pytest.mark.slow
+def test_of_a_release_that_was_refused_nobody_is_told() -> None:
+    with receiver() as server:
+        assert main([*DEPLOY, "--notify", server.url], calls=Refused(None)) == ExitCode.HELD
+        assert server.taken == []
 
 
 @pytest.mark.slow

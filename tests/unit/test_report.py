@@ -37,9 +37,9 @@ from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from bluegreen.cli.calls import Emit, Order
+    from bluegreen.cli.calls import Emit, Ending, Order
     from bluegreen.cli.session import Session
     from bluegreen.domain.stack import Stack
 
@@ -329,9 +329,9 @@ class Rehearsed(Calls):
             raise self.raises
         return replace(self.rehearsal.tools(), emit=emit)
 
-    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Ending) -> ExitCode:
         code = release(self._tools(emit), images=order.images, options=order.options, dry_run=order.dry_run)
-        ended()
+        ended(None)
         return code
 
     def rollback(self, session: Session, *, to: Slot | None, cold: bool, reason: str, emit: Emit) -> ExitCode:

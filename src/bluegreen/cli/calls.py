@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from bluegreen.wiring.kubernetes import Place
 
     Emit = Callable[[Event], None]
+    Ending = Callable[[BluegreenError | None], None]
+    """Told when the main work of a command is over: with the error it ended with, or None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,18 +84,23 @@ class Calls:
 
         return local.down(state=session.state, purge=purge, emit=emit)
 
-    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Callable[[], None]) -> ExitCode:
+    def deploy(self, session: Session, order: Order, *, emit: Emit, ended: Ending) -> ExitCode:
         """Release what is ordered, and with ``options.verify`` stay until the checklist is judged.
 
-        ``ended`` is called when the release is over and its lock given back, before that wait.
+        ``ended`` is called when the release is over and its lock given back, before that wait: with the error if it
+        was refused, for by then users may have been brought back from what a killed run had left.
         """
         from bluegreen.domain.errors import ExitCode
         from bluegreen.pipeline.release import release
         from bluegreen.pipeline.verify import verify
 
         with _world_of_release(session, emit) as world:
-            code = release(world.tools, images=order.images, options=order.options, dry_run=order.dry_run)
-            ended()
+            try:
+                code = release(world.tools, images=order.images, options=order.options, dry_run=order.dry_run)
+            except BluegreenError as error:
+                ended(error)
+                raise
+            ended(None)
             if order.options.verify and code is ExitCode.OK and not order.dry_run:
                 return verify(world.tools)
             return code
@@ -119,8 +126,13 @@ class Calls:
 
             check(session.notify, session.app, emit=emit)
 
-    def notify(self, session: Session, events: Sequence[Event], *, listener: Listener) -> None:
-        """Tell people of a run that is over and drawn, where somebody wants to know. Raises nothing."""
+    def notify(
+        self, session: Session, events: Sequence[Event], error: BluegreenError | None = None, *, listener: Listener
+    ) -> None:
+        """Tell people of a run that is over and drawn, where somebody wants to know. Raises nothing.
+
+        ``error``: with which it ended.
+        """
         if not events or not _names_contacts(session):
             return
         from bluegreen.domain.events import Warned
@@ -128,12 +140,12 @@ class Calls:
 
         listener.flush(limit=LIMIT)
         try:
-            for event in tell(session.notify, session.app, events):
+            for event in tell(session.notify, session.app, events, error):
                 listener(event)
-        except BluegreenError as error:
-            listener(Warned(text=f"nobody was told: {error}", mend=error.mend))
-        except Exception as error:  # noqa: BLE001 - the run is over, and how it ended stands
-            listener(Warned(text=f"nobody was told: a fault of ours, {type(error).__name__}"))
+        except BluegreenError as failure:
+            listener(Warned(text=f"nobody was told: {failure}", mend=failure.mend))
+        except Exception as fault:  # noqa: BLE001 - the run is over, and how it ended stands
+            listener(Warned(text=f"nobody was told: a fault of ours, {type(fault).__name__}"))
 
     def status(self, session: Session) -> Status:
         """What serves now."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bluegreen.cli.program import VARIABLE, program_of
 from bluegreen.cli.screen import Heard, listener
 from bluegreen.cli.session import DEBUG, PREFIX, USUAL, Format, Kind, Session, folder, not_empty, session_from
-from bluegreen.domain.errors import UsageError
+from bluegreen.domain.errors import BluegreenError, UsageError
 from bluegreen.domain.stack import PROMETHEUS_VARIABLES, Slot
 from bluegreen.domain.values import dataclass
 
@@ -42,10 +42,14 @@ def run(line: Line, calls: Calls) -> ExitCode:
     """Roll back, with its events shown. Raises BluegreenError."""
     with listener(line.session, calls) as told:
         heard = Heard(told)
+        tell = partial(calls.notify, line.session, heard.events, listener=told)
         try:
-            return calls.rollback(line.session, to=line.to, cold=line.cold, reason=line.reason, emit=heard)
-        finally:
-            calls.notify(line.session, heard.events, listener=told)
+            code = calls.rollback(line.session, to=line.to, cold=line.cold, reason=line.reason, emit=heard)
+        except BluegreenError as error:
+            tell(error)
+            raise
+        tell()
+    return code
 
 
 def line_of(words: Sequence[str], environment: Mapping[str, str]) -> Line | None:

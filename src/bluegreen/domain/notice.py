@@ -15,6 +15,7 @@ from bluegreen.domain.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bluegreen.domain.errors import BluegreenError
     from bluegreen.domain.events import Event
     from bluegreen.domain.plan import Plan
 
@@ -66,10 +67,11 @@ def wanted(notice: Notice, on: Iterable[Occasion]) -> bool:
     return notice.came_back or notice.occasion in on
 
 
-def notice_of(events: Iterable[Event]) -> Notice | None:
+def notice_of(events: Iterable[Event], error: BluegreenError | None = None) -> Notice | None:
     """The notice of the last run that came to an outcome, from all that was told; None: there was none.
 
     A command that has brought users back, and then had nothing else to do or was refused, is told of by that.
+    ``error``: with which the command ended.
     """
     plans: dict[str, Plan] = {}
     end: Summary | None = None
@@ -86,15 +88,16 @@ def notice_of(events: Iterable[Event]) -> Notice | None:
                 pass
     if end is not None:
         return _notice(end, plans.get(end.run), back)
-    return _back_alone(back) if back is not None else None
+    return _back_alone(back, error) if back is not None else None
 
 
-def _back_alone(back: CameBack) -> Notice:
-    """Users were brought back, and what was to follow ended with an error, which is told where it was asked for."""
+def _back_alone(back: CameBack, error: BluegreenError | None) -> Notice:
+    """Users were brought back, and what was to follow came no further."""
+    then = (f"then: {error}", error.mend, f"exit code {int(error.exit_code)}") if error is not None else ()
     return Notice(
         occasion=Occasion.ROLLBACK,
         title=f"{_of(back.stack)}rolled back: {back.slot} serves",
-        text=f"{_came_back(back)}\nthe command that did it then ended with an error",
+        text=_bounded(line for line in (_came_back(back), *then) if line),
         came_back=True,
     )
 
@@ -124,7 +127,11 @@ def _text(summary: Summary, plan: Plan | None, back: CameBack | None) -> str:
         details[:1] = _versions(plan)  # which begin with the stack and the new images alone
     way = f"way back: {summary.way_back}" if summary.way_back.startswith("bluegreen ") else summary.way_back
     end = ", ".join(word for word in (summary.run, f"exit code {int(summary.exit_code)}") if word)
-    text = "\n".join(line for line in (*_with_back(details, summary, back), way, end) if line)
+    return _bounded(line for line in (*_with_back(details, summary, back), way, end) if line)
+
+
+def _bounded(lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
     return text if len(text) <= LARGEST else f"{text[: LARGEST - 1]}…"
 
 

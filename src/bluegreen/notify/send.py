@@ -39,7 +39,7 @@ _KINDS: Final = {
 """As the library names them; services draw them by colour."""
 
 _WHY: Final = {
-    child.NOT_TAKEN: "it was not taken, or nobody is there",
+    child.NOT_TAKEN: "it was not taken: no answer, or a refusal",
     child.UNKNOWN: "no service has such a URL",
 }
 

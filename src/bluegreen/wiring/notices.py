@@ -20,6 +20,7 @@ from bluegreen.wiring.common import DEFAULT_APP, child_environment
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from bluegreen.domain.errors import BluegreenError
     from bluegreen.domain.events import Event
     from bluegreen.domain.stack import Seconds
 
@@ -89,9 +90,14 @@ def _names(urls: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(map(shown, urls)))
 
 
-def tell(given: Sequence[str], app: Path | None, events: Iterable[Event]) -> Iterator[Event]:
-    """Send the notice of a run that is over, where one is wanted; what came of it. Raises as ``contacts``."""
-    notice = notice_of(events)
+def tell(
+    given: Sequence[str], app: Path | None, events: Iterable[Event], error: BluegreenError | None = None
+) -> Iterator[Event]:
+    """Send the notice of a run that is over, where one is wanted; what came of it. Raises as ``contacts``.
+
+    ``error``: with which it ended.
+    """
+    notice = notice_of(events, error)
     if notice is None:
         return
     found = contacts(given, app)
