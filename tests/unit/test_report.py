@@ -22,7 +22,7 @@ from bluegreen.cli.views.html import html_page
 from bluegreen.cli.views.json import fields
 from bluegreen.cli.views.markdown import escaped, markdown_lines
 from bluegreen.cli.views.paper import Paper
-from bluegreen.cli.views.report import report_lines
+from bluegreen.cli.views.report import lost_words, report_lines
 from bluegreen.domain.cause import Cause
 from bluegreen.domain.codec import from_plain, to_plain
 from bluegreen.domain.errors import ExitCode, HeldBy
@@ -109,13 +109,32 @@ def test_a_rolled_back_release_tells_how_long_the_way_back_took() -> None:
     assert found.judged == "fail"
 
 
+def test_a_window_that_was_bad_went_on_to_its_end() -> None:
+    """It is no phase that was broken off: it has a bar in the chart, and its time in every format."""
+    run = released(Behaviour(errors=0.05)).last_run()
+    found = report_of(run)
+    observe = next(phase for phase in found.phases if phase.phase == "observe")
+    assert (observe.took, observe.lasted) == (None, pytest.approx(20.0))
+    assert {phase.lasted for phase in found.phases if phase.took is not None} == {None}
+    for page in pages_of(run):
+        assert "20 s, not good" in page
+        assert "broken off" not in page
+
+
+def test_a_phase_that_failed_ends_where_the_slot_is_put_back() -> None:
+    found = report(released(Behaviour(never_ready=True)))
+    validate = next(phase for phase in found.phases if phase.phase == "validate")
+    assert (validate.took, validate.lasted) == (None, pytest.approx(35.0))
+
+
 def test_a_killed_release_has_the_phases_of_its_entries_and_says_so() -> None:
     good = released().last_run()
     killed = fold(good.entries[:-2])
     assert killed is not None
     found = report_of(killed)
     assert [phase.phase for phase in found.phases] == ["deploy", "switch", "observe"]
-    assert found.phases[-1].took is None
+    assert (found.phases[-1].took, found.phases[-1].lasted) == (None, None)
+    assert "broken off" in "\n".join(report_lines(Paper(), killed, found))
     assert "has not ended, or was killed" in found.unknown[0]
 
 
@@ -156,6 +175,37 @@ def test_the_course_is_bounded_and_covers_the_whole_window() -> None:
     samples = ended.course.samples
     assert 40 < len(samples) <= 120
     assert samples[-1].at - samples[0].at > 3500
+
+
+def test_what_was_not_counted_is_no_count_of_nothing() -> None:
+    found = report(released(Behaviour(no_metrics=True)))
+    assert found.counted is not None
+    assert lost_words(found.counted).startswith("not known: no answer was counted in the 20 s from just before the")
+
+
+def pages_of(run: Run) -> tuple[str, ...]:
+    """The formats for people."""
+    found = report_of(run)
+    return (
+        " ".join("\n".join(report_lines(Paper(), run, found)).split()),
+        "\n".join(markdown_lines(found, PLAIN)),
+        html_page(found, PLAIN),
+    )
+
+
+def test_every_format_for_people_has_the_same_words() -> None:
+    """Those of the screen: good, bad, not proven; what would settle it; how long it took and users were on their way."""
+    for page in pages_of(released(Behaviour(errors=0.05)).last_run()):
+        assert "5.00%" in page
+        assert re.search(r"\bbad\b", page)
+        assert not re.search(r"\b(pass|fail|inconclusive)\b", page)
+        assert re.search(r"began|begun", page, re.IGNORECASE)
+        assert re.search(r"took \d+ s", page)
+        assert "switched in 0.01 s" in page
+        assert "brought back in 0.01 s" in page
+    for page in pages_of(released(Behaviour(no_metrics=True)).last_run()):
+        assert re.search(r"to settle it:(\*\*)? ", page, re.IGNORECASE)
+        assert "inconclusive" not in page
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
@@ -274,12 +324,7 @@ def test_what_was_warned_of_and_the_five_minutes_are_in_every_format() -> None:
     assert found is not None
     report = report_of(found)
     assert report.verified
-    pages = (
-        "\n".join(report_lines(Paper(), found, report)),
-        "\n".join(markdown_lines(report, PLAIN)),
-        html_page(report, PLAIN),
-    )
-    for page in pages:
+    for page in pages_of(found):
         assert "the budgets were not set" in page
         assert re.search(r"the five minutes after the switch[^.]", page, re.IGNORECASE)
 

@@ -347,7 +347,7 @@ def test_one_good_release() -> None:
         text(run_lines(PAPER, RELEASED))
         == """\
 release r-1: released: green serves
-began         1970-01-01 00:16:40Z, by ann on ci-7
+began         1970-01-01 00:16:40Z, by ann on ci-7, took 12 s
 plan          alfred: blue served, green got the new version
    backend    nothing -> alfredai/backend:v2
               blue serves alfredai/backend:v1
@@ -369,7 +369,7 @@ phases        and how long each took
    deploy     green gets the new version                                     2 s
    switch     the routes go to green                                         2 s
    observe    green serves; green answers                                    2 s
-   judged     good
+judged        good
               error share: good, 0 of 1204 5xx
 witness       green answers
 checklist     health endpoints return 200 on the new slot        cannot be known
@@ -420,7 +420,7 @@ phases        and how long each took
    observe    green serves; nobody could witness it                          2 s
    restore    green gets its previous images back                            2 s
    retire     blue is ended                                                  2 s
-   why        crash
+why           crash
               pod p-0
               read its log
 checklist     health endpoints return 200 on the new slot        cannot be known

@@ -291,6 +291,8 @@ class PhaseTime:
     at: float
     what: str
     took: Seconds | None = None
+    lasted: Seconds | None = None
+    """In a report, of one that was not good: how long it went on; None: not known, or it was good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

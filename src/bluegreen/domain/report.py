@@ -32,7 +32,7 @@ from bluegreen.domain.release import (
     Verified,
 )
 from bluegreen.domain.stack import Seconds, Slot
-from bluegreen.domain.values import dataclass
+from bluegreen.domain.values import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +95,8 @@ class Report:
     headline: str
     outcome: str | None
     why: str
+    settle: tuple[str, ...]
+    """Not proven: what would settle it."""
     cause: str
     """Why a pod was bad, where that is what ended the release."""
     mend: str
@@ -141,13 +143,14 @@ def report_of(run: Run) -> Report:
         headline=headline(run),
         outcome=str(run.outcome) if run.outcome is not None else None,
         why=ended.why if ended is not None else "",
+        settle=ended.settle if ended is not None else (),
         cause=str(cause) if cause is not None else "",
         mend=cause.advice if cause is not None else "",
         active=plan.active if plan is not None else None,
         target=plan.target if plan is not None else run.to,
         serving_after=run.serving_after,
         images=tuple(_images(run)),
-        phases=tuple(_phases(run)),
+        phases=tuple(_with_end(run, phase) for phase in _phases(run)),
         course=tuple(Moment(at=entry.at, what=told(entry.body)) for entry in run.entries),
         moved_in=course.moved_in if course is not None else None,
         back_in=course.back_in if course is not None else None,
@@ -223,6 +226,8 @@ def _samples(run: Run) -> Iterator[Sample]:
 
 _BEGINNINGS = {Staging: "deploy", Switching: "switch", Confirmed: "observe", Retiring: "retire", Restoring: "restore"}
 _ENDS = (Validated, Confirmed, Judged, Restored, Ended, RollingBack)
+_BAD_ENDS = (Judged, RollingBack, Restoring, Ended)
+"""What is recorded first when a phase was not good."""
 
 
 def _phases(run: Run) -> Iterator[PhaseTime]:
@@ -234,6 +239,16 @@ def _phases(run: Run) -> Iterator[PhaseTime]:
             yield phase
     if course is not None:
         yield from course.phases
+
+
+def _with_end(run: Run, phase: PhaseTime) -> PhaseTime:
+    """A phase that was not good went on until the first entry that says so."""
+    if phase.took is not None:
+        return phase
+    own = Restoring if phase.phase == "restore" else ()
+    later = (entry for entry in run.entries if entry.at >= phase.at and isinstance(entry.body, _BAD_ENDS))
+    end = next((entry.at for entry in later if not isinstance(entry.body, own)), None)
+    return replace(phase, lasted=end - phase.at) if end is not None else phase
 
 
 def _from_entries(run: Run) -> Iterator[PhaseTime]:

@@ -66,7 +66,7 @@ def phases_chart(phases: Sequence[PhaseTime], *, start: float) -> str:
     rows = list(reversed(phases))
     chart.x_labels = [phase.phase for phase in rows]
     chart.add("", [max(0.0, phase.at - start) for phase in rows])
-    chart.add("took", [phase.took or 0.0 for phase in rows])
+    chart.add("took", [phase.took or phase.lasted or 0.0 for phase in rows])
     return _svg(chart)
 
 

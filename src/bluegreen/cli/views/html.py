@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 from bluegreen import __version__
 from bluegreen.cli.views import charts
-from bluegreen.cli.views.paper import clean, moment, seconds
-from bluegreen.cli.views.report import answered_words, check_words, lost_words
+from bluegreen.cli.views.paper import clean, moment
+from bluegreen.cli.views.plain import JUDGED
+from bluegreen.cli.views.report import (
+    answered_words,
+    began_words,
+    check_words,
+    lost_words,
+    moved_words,
+    rule_rows,
+    took_words,
+)
+from bluegreen.domain.finding import Outcome
 from bluegreen.domain.release import State
 
 if TYPE_CHECKING:
@@ -48,9 +58,9 @@ _CLASSES: Final = {
     State.NOT_MET: "bad",
     State.NOT_YET: "open",
     State.UNKNOWABLE: "open",
-    "pass": "good",
-    "fail": "bad",
-    "inconclusive": "open",
+    JUDGED[Outcome.PASS]: "good",
+    JUDGED[Outcome.FAIL]: "bad",
+    JUDGED[Outcome.INCONCLUSIVE]: "open",
 }
 
 SLOW_SHARE: Final = 0.05
@@ -99,16 +109,11 @@ def _body(report: Report, program: Program, title: str) -> Iterator[str]:
     yield from _window(report)
     yield _list("What was checked", map(check_words, report.checks))
     yield _list("Who answered, and what was lost", _answers(report))
-    rows = [
-        (" ".join(filter(None, (each.rule, each.service, each.part))), str(each.outcome), each.figures)
-        for each in report.findings
-    ]
-    yield _table("The observation window", ("rule", "outcome", "figures"), rows, state=1)
-    rows = [
-        (" ".join(filter(None, (each.rule, each.service, each.part))), str(each.outcome), each.figures)
-        for each in report.verified
-    ]
-    yield _table("The five minutes after the switch", ("rule", "outcome", "figures"), rows, state=1)
+    for title, found in (
+        ("The observation window", report.findings),
+        ("The five minutes after the switch", report.verified),
+    ):
+        yield _table(title, ("rule", "outcome", "figures"), rule_rows(found), state=1)
     yield _list("Notes on the window", report.notes)
     yield _list("Warnings", report.warnings)
     yield _list("What could not be known", map(program.said, report.unknown))
@@ -116,16 +121,13 @@ def _body(report: Report, program: Program, title: str) -> Iterator[str]:
 
 
 def _facts(report: Report, program: Program) -> Iterator[str]:
-    by = f" by {report.who}" if report.who else ""
-    took = f", took {seconds(report.took)}" if report.took is not None else ""
     stack = f" of {report.stack}" if report.stack else ""
-    yield f"A {report.kind_of_run}{stack}, begun {moment(report.began_at)}{by}{took}."
-    if report.moved_in is not None:
-        yield f"Users were switched in {seconds(report.moved_in)}."
-    if report.back_in is not None:
-        yield f"Users were brought back in {seconds(report.back_in)}."
+    yield f"A {report.kind_of_run}{stack}, begun {began_words(report)}."
+    yield from (f"Users were {words}." for words in moved_words(report))
     if report.why:
         yield f"Why: {program.said(report.why)}"
+    if report.settle:
+        yield f"To settle it: {program.said('; '.join(report.settle))}"
     if report.cause:
         yield f"Cause: {report.cause}. {program.said(report.mend)}"
 
@@ -156,7 +158,7 @@ def _timeline(report: Report) -> Iterator[str]:
         (
             phase.phase,
             f"{phase.at - start:.2f} s",
-            seconds(phase.took) if phase.took is not None else "broken off",
+            took_words(phase),
             phase.what,
         )
         for phase in report.phases

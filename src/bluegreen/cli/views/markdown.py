@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from bluegreen.cli.views.paper import clean, moment, seconds
-from bluegreen.cli.views.report import answered_words, check_words, lost_words
+from bluegreen.cli.views.paper import clean
+from bluegreen.cli.views.report import (
+    answered_words,
+    began_words,
+    check_words,
+    lost_words,
+    moved_words,
+    rule_rows,
+    took_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -35,6 +43,8 @@ def markdown_lines(report: Report, program: Program) -> Iterator[str]:
     yield from _facts(report)
     if report.why:
         yield from ("", f"**Why:** {said(report.why)}")
+    if report.settle:
+        yield from ("", f"**To settle it:** {said('; '.join(report.settle))}")
     if report.cause:
         yield from ("", f"**Cause:** {said(report.cause)}. {said(report.mend)}")
     yield from _table("Images", ("service", "served before", "brought"), _images(report))
@@ -52,15 +62,10 @@ def markdown_lines(report: Report, program: Program) -> Iterator[str]:
 
 
 def _facts(report: Report) -> Iterator[str]:
-    took = f", took {seconds(report.took)}" if report.took is not None else ""
-    by = f", by {report.who}" if report.who else ""
-    yield escaped(f"Began {moment(report.began_at)}{by}{took}.")
+    yield escaped(f"Began {began_words(report)}.")
     if report.witness:
         yield escaped(f"Witness: {report.witness}.")
-    if report.moved_in is not None:
-        yield escaped(f"Users were switched in {seconds(report.moved_in)}.")
-    if report.back_in is not None:
-        yield escaped(f"Users were brought back in {seconds(report.back_in)}.")
+    yield from (escaped(f"Users were {words}.") for words in moved_words(report))
 
 
 def _images(report: Report) -> list[tuple[str, ...]]:
@@ -75,7 +80,7 @@ def _phases(report: Report) -> list[tuple[str, ...]]:
         (
             phase.phase,
             f"{max(0.0, phase.at - report.began_at):.1f} s",
-            seconds(phase.took) if phase.took is not None else "broken off",
+            took_words(phase),
             phase.what,
         )
         for phase in report.phases
@@ -89,11 +94,7 @@ def _counted(report: Report) -> Iterator[str]:
 
 
 def _findings(title: str, findings: Iterable[Finding]) -> Iterator[str]:
-    rows = [
-        (" ".join(filter(None, (each.rule, each.service, each.part))), str(each.outcome), each.figures)
-        for each in findings
-    ]
-    return _table(title, ("rule", "outcome", "figures"), rows)
+    return _table(title, ("rule", "outcome", "figures"), rule_rows(findings))
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

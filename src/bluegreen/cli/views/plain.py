@@ -207,10 +207,10 @@ def _checked(paper: Paper, name: str, detail: str, *, passed: bool) -> list[str]
     return paper.field("   check", f"{name} {word}{more}", style=style)
 
 
-def judgement_lines(paper: Paper, judgement: Judgement, *, of: str = "") -> list[str]:
+def judgement_lines(paper: Paper, judgement: Judgement, *, of: str = "", label: str = "   judged") -> list[str]:
     """A judgement with the figures of each rule. ``of``: what was judged, where that is not the window."""
     text = f"{of}: {JUDGED[judgement.outcome]}" if of else JUDGED[judgement.outcome]
-    lines = paper.field("   judged", text, style=_JUDGED_STYLE[judgement.outcome])
+    lines = paper.field(label, text, style=_JUDGED_STYLE[judgement.outcome])
     for finding in judgement.findings:
         lines += paper.text(f"{finding.rule}: {JUDGED[finding.outcome]}, {finding.figures}")
     for note in judgement.notes:
