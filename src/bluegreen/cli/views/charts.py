@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from bluegreen.domain.release import PhaseTime, Sample
 
-WIDTH: Final = 720
-HEIGHT: Final = 260
+WIDTH: Final = 540
+HEIGHT: Final = 230
+"""So that its words can be read in the width of a phone."""
 _INK: Final = "var(--ink)"
 _QUIET: Final = "var(--quiet)"
 _CLEAR: Final = "transparent"

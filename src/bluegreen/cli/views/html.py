@@ -46,10 +46,13 @@ h1 { font-size: 1.5rem; margin: 0 0 .25rem; } h2 { font-size: 1.1rem; margin: 2r
 p { margin: .25rem 0; } .quiet { color: var(--quiet); }
 table { border-collapse: collapse; width: 100%; } caption { text-align: left; color: var(--quiet); }
 th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; white-space: nowrap; } td.text, li { overflow-wrap: anywhere; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th { font-weight: 600; } td.text { overflow-wrap: anywhere; min-width: 5.2em; } li { overflow-wrap: anywhere; }
+th.number, td.number { text-align: right; } td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .state { white-space: nowrap; font-weight: 600; } .good { color: var(--good); } .bad { color: var(--bad); }
-.open { color: var(--open); } figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; display: block; }
+.open { color: var(--open); } figure { margin: 1rem 0; }
+figure svg { width: 100%; max-width: 42rem; height: auto; display: block; }
+@media (max-width: 36rem) { body { font-size: 14px; padding: 1rem; } td.state { white-space: normal; }
+  th, td { padding-right: .5rem; } ul { padding-left: 1.2rem; } }
 figcaption { color: var(--quiet); } details summary { cursor: pointer; color: var(--quiet); }
 """
 
@@ -219,7 +222,8 @@ def _table(
     """Nothing when there are no rows. ``state``: the column whose word is a state."""
     if not rows:
         return ""
-    names = "".join(f'<th scope="col">{_text(name)}</th>' for name in head)
+    kind = ' class="number"' if numbers else ""
+    names = "".join(f'<th scope="col"{kind}>{_text(name)}</th>' for name in head)
     lines = "".join(f"<tr>{_cells(row, state=state, numbers=numbers)}</tr>\n" for row in rows)
     return _section(title, f"<table><thead><tr>{names}</tr></thead><tbody>\n{lines}</tbody></table>")
 
