@@ -501,6 +501,18 @@ def test_a_summary_that_cannot_be_written_changes_nothing(
     assert "warning: the step summary was not written: the journal cannot be read" in capsys.readouterr().err
 
 
+def test_a_summary_never_grows_larger_than_the_runner_takes(job: Path) -> None:
+    """Of one that is too large the runner shows nothing, not even what the job's other commands have written."""
+    others = 1024 * 1024 - 1000
+    job.write_bytes(b"x" * others)
+    assert main([*DEPLOY], calls=Rehearsed(Rehearsal())) == 0
+    added = job.read_text()[others:]
+    assert added == "\nThe report of r-1 does not fit here: bluegreen show r-1 --output markdown writes it.\n"
+    job.write_bytes(b"x" * 1024 * 1024)
+    assert main([*DEPLOY], calls=Rehearsed(Rehearsal())) == 0
+    assert job.stat().st_size == 1024 * 1024
+
+
 def test_outside_of_a_job_nothing_of_it_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*DEPLOY], calls=Rehearsed(Rehearsal())) == 0
     assert "::" not in capsys.readouterr().err

@@ -6,6 +6,7 @@ reads as well, so that the standard output stays what was asked for.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,9 @@ SUMMARY: Final = "GITHUB_STEP_SUMMARY"
 
 MOST: Final = 9
 """Warnings of one step; the runner shows ten of a kind, and one is the end's."""
+
+LARGEST: Final = 1024 * 1024
+"""Bytes of a step's summary. Of a larger one the runner shows nothing at all, not even what others have written."""
 
 LONGEST: Final = 1000
 """Characters of one annotation."""
@@ -87,9 +91,17 @@ class Job:
     def _summarise(self, path: str) -> None:
         if not path:
             return
-        pages = [page for run in self._runs for page in self._page(run)]
-        with open(path, "a", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - the runner's own file, to append to
-            file.writelines(f"{line}\n" for line in pages)
+        pages = [(run, "".join(f"{line}\n" for line in self._page(run))) for run in self._runs]
+        with open(path, "ab", buffering=0) as file:  # noqa: PTH123 - the runner's own file, to append to
+            for run, page in pages:
+                room = LARGEST - os.fstat(file.fileno()).st_size
+                file.write(self._fitting(run, page.encode("utf-8", "replace"), room=room))
+
+    def _fitting(self, run: str, page: bytes, *, room: int) -> bytes:
+        """The page, or where it is; nothing, where even that is too much."""
+        instead = f"The report of {run} does not fit here: bluegreen show {run} --output markdown writes it."
+        short = f"\n{self._session.program.said(instead)}\n".encode("utf-8", "replace")
+        return next((each for each in (page, short) if len(each) <= room), b"")
 
     def _page(self, run: str) -> Iterable[str]:
         """The report as the journal has it; a run that is not in there, such as a dry one, has none."""
