@@ -78,6 +78,14 @@ def test_a_narrow_terminal_gets_less_indentation_and_all_the_words() -> None:
         assert " ".join(" ".join(lines).split()) == f"3 validate {text}"
 
 
+def test_a_number_and_its_unit_stay_in_one_line() -> None:
+    text = "waiting for green, 14 s of 2 min 30 s, 12 ms, 1 % of 3 services"
+    for width in range(20, 80):
+        lines = [line.strip() for line in Paper(width=width).text(text)]
+        assert " ".join(lines) == text
+        assert not [line for line in lines if line.startswith(("s ", "s,", "min", "ms", "%"))]
+
+
 def test_a_word_longer_than_the_line_stays_whole() -> None:
     reference = "registry.example/team/backend@sha256:" + "0123456789abcdef" * 4
 

@@ -7,6 +7,7 @@ terminal get the same text.
 
 from __future__ import annotations
 
+import re
 import time
 from textwrap import wrap
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ NARROW = 60
 
 NARROW_INDENT = 4
 NARROWEST = 20
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:s|ms|min|h|%)(?![\w-]))")
+"""Between a number and its unit, which stay in one line."""
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
@@ -88,7 +92,7 @@ class Paper:
         if head and not head.endswith(" "):
             return [head.rstrip(), *self._wrapped(text, indent, rest=rest)]
         lines = wrap(
-            self.program.said(clean(text), glue=GLUE),
+            _UNIT.sub(GLUE, self.program.said(clean(text), glue=GLUE)),
             width,
             initial_indent=head,
             subsequent_indent=indent,
