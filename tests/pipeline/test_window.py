@@ -8,7 +8,7 @@ import pytest
 
 from bluegreen.domain.checklist import State, checklist
 from bluegreen.domain.errors import ExitCode, PlatformError
-from bluegreen.domain.events import Proved, Summary, Warned
+from bluegreen.domain.events import Observed, Proved, Summary, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Judged, Outcome
 from bluegreen.domain.stack import HttpCheck, Instant, Probe, Probes, Slot
@@ -137,6 +137,13 @@ def test_counters_that_began_again_hide_nothing_from_the_checklist() -> None:
     transition = checklist(found)[3]
     assert transition.state is State.UNKNOWABLE
     assert "0 of 2,400" in transition.figures
+
+
+@pytest.mark.parametrize(("behaviour", "metered"), [(Behaviour(), True), (Behaviour(no_metrics=True), False)])
+def test_each_look_says_whether_anybody_counts(behaviour: Behaviour, *, metered: bool) -> None:
+    looks = [event for event in run(behaviour).events if isinstance(event, Observed)]
+    assert looks
+    assert {look.metered for look in looks} == {metered}
 
 
 def test_silence_does_not_wait_for_the_end() -> None:

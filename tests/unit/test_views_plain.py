@@ -418,6 +418,30 @@ def test_a_failure_does_not_repeat_the_diagnosis() -> None:
     )
 
 
+def test_the_way_back_does_not_repeat_the_failure() -> None:
+    why = "error share: alfred-gateway: 60 of 1204 5xx (4.98%, limit 1.00%)"
+    text = drawn(
+        [
+            Failing(why=why, users="users go back to blue"),
+            CameBack(slot=Slot.BLUE, why=why, took=0.04),
+            CameBack(slot=Slot.BLUE, why="asked for by hand", took=0.04),
+        ]
+    )
+
+    assert text == (
+        "   failing    error share: alfred-gateway: 60 of 1204 5xx (4.98%, limit 1.00%)\n"
+        "              users go back to blue\n"
+        "   back       users are on blue again                                     0.04 s\n"
+        "   back       users are on blue again: asked for by hand                  0.04 s"
+    )
+
+
+def test_a_window_in_which_nobody_counts_has_no_count() -> None:
+    assert drawn([Observed(requests=0, errors=0, slow=0, left=20, metered=False)]) == (
+        "              no service's requests are counted; 20 s to go"
+    )
+
+
 def test_no_witness_and_a_failed_check_are_said() -> None:
     text = drawn(
         [

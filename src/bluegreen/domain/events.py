@@ -122,6 +122,8 @@ class Observed:
     left: Seconds
     timed: int = 0
     """Of the requests, those whose time was measured; the slow ones are among them."""
+    metered: bool = True
+    """False: nobody counts requests here, so that the counts say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from bluegreen.domain.events import Observed, Phase, PhaseBegan, PhaseDone, Prov
 from bluegreen.domain.finding import Finding, Judgement, Outcome
 from bluegreen.domain.judgement import hard_triggers, judge, notes
 from bluegreen.domain.mark import tally_since
-from bluegreen.domain.reading import until_end
+from bluegreen.domain.reading import metered, until_end
 from bluegreen.domain.release import Confirmed, Judged
 from bluegreen.domain.silence import QUIET
 from bluegreen.domain.stack import after
@@ -202,7 +202,14 @@ class _Watch:
         counts = window.counted()
         left = max(0.0, end - self._tools.clock.now())
         self._tools.emit(
-            Observed(requests=counts.requests, errors=counts.errors, slow=counts.slow, timed=counts.timed, left=left)
+            Observed(
+                requests=counts.requests,
+                errors=counts.errors,
+                slow=counts.slow,
+                timed=counts.timed,
+                left=left,
+                metered=bool(metered(window.before, window.now, slot=window.slot)),
+            )
         )
 
 

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 PAUSE: Seconds = 1.0
 REMIND: Seconds = 10.0
 
-_Told = Note | Notified | Warned | Checked | Routed | Proved | WindowJudged | CameBack | Checklist
+_Told = Note | Notified | Warned | Checked | Routed | Proved | WindowJudged | Checklist
 """Events that stand for themselves."""
 
 JUDGED = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.INCONCLUSIVE: "not proven"}
@@ -86,6 +86,7 @@ class PlainView:
         self._wait: _Wait | None = None
         self._left: Seconds | None = None
         self._cause = ""
+        self._why = ""
 
     def __call__(self, event: Event) -> None:
         """Draw the event."""
@@ -116,7 +117,7 @@ class PlainView:
             case _:
                 return self._later(event)
 
-    def _later(self, event: Diagnosed | Failing | Summary | _Told) -> list[str]:
+    def _later(self, event: Diagnosed | Failing | CameBack | Summary | _Told) -> list[str]:
         self._wait = None
         match event:
             case Diagnosed():
@@ -124,6 +125,8 @@ class PlainView:
                 return _diagnosed(self._paper, event)
             case Failing():
                 return self._failing(event)
+            case CameBack():
+                return self._came_back(event)
             case Summary():
                 return _summary(self._paper, event)
             case _:
@@ -148,13 +151,22 @@ class PlainView:
             return []
         self._left = event.left
         seen = f"{count(event.requests, 'request')}, {count(event.errors, 'error')}, {event.slow:,} slow"
+        if not event.metered:
+            seen = "no service's requests are counted"
         return self._paper.text(f"{seen}; {seconds(event.left)} to go")
 
     def _failing(self, event: Failing) -> list[str]:
         """The reason is not said twice when the diagnosis above has just said it."""
+        self._why = event.why
         if event.why == self._cause:
             return self._paper.field("   failing", event.users, style="red")
         return [*self._paper.field("   failing", event.why, style="red"), *self._paper.text(event.users)]
+
+    def _came_back(self, event: CameBack) -> list[str]:
+        """Nor here, when the failure above has."""
+        why = "" if event.why == self._why else f": {event.why}"
+        text = f"users are on {event.slot} again{why}"
+        return self._paper.field("   back", text, right=seconds(event.took), style="yellow")
 
 
 def _title(phase: Phase) -> str:
@@ -180,8 +192,6 @@ def _told(paper: Paper, event: _Told) -> list[str]:
             return paper.field("   proof", how or f"none: nobody has seen a user's request answered by {slot}")
         case WindowJudged(judgement=judgement):
             return judgement_lines(paper, judgement)
-        case CameBack(slot=slot, why=why, took=took):
-            return paper.field("   back", f"users are on {slot} again: {why}", right=seconds(took), style="yellow")
         case Checklist(items=items):
             return ["", *checklist_lines(paper, items)]
 
