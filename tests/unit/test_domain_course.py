@@ -73,7 +73,7 @@ def test_a_pod_that_is_not_heard_keeps_what_it_had_and_is_a_gap() -> None:
     gap = Gap(pod="p-0", slot=GREEN, why="timed out")
     start, then = look(counted({200: 5})), look(counted({200: 90, 500: 2}))
     assert of_window(start, then, look(gaps=(gap,))) == (87, 2, ("timed out",))
-    assert of_window(start, then, look()) == (87, 2, ("it was counted before and is gone",))
+    assert of_window(start, then, look()) == (87, 2, ("counted before, and gone now",))
     assert of_window(start, then, look(gaps=(gap,)), look(counted({200: 95, 500: 2}))) == (92, 2, ())
 
 

@@ -261,7 +261,7 @@ def test_a_gap_of_the_old_slot_is_no_gap() -> None:
 def test_a_pod_whose_counters_vanished_is_a_gap() -> None:
     found = judge(window(replace(ALL_GOOD, pods=())))
     assert found.outcome is INCONCLUSIVE
-    assert found.reasons[0] == "metrics: pair-front-green-0@r-g: it was counted before and is gone"
+    assert found.reasons[0] == "metrics: pair-front-green-0@r-g: counted before, and gone now"
 
 
 # Hard triggers.

@@ -59,7 +59,7 @@ def answered(*answers: tuple[int, int], pod: str = "p-0") -> PodCounters:
 
 NO_200 = Gap(pod="p-0", slot=GREEN, why="its count of answers 200 was there before and is gone")
 NO_500 = Gap(pod="p-0", slot=GREEN, why="its count of answers 500 was there before and is gone")
-GONE = Gap(pod="p-0", slot=GREEN, why="it was counted before and is gone")
+GONE = Gap(pod="p-0", slot=GREEN, why="counted before, and gone now")
 UNREAD = Gap(pod="p-0", slot=GREEN, why="timed out")
 
 

@@ -121,7 +121,7 @@ def test_times_that_are_missing_are_a_gap_beside_the_answers() -> None:
     with serving(COUNTS) as one:
         reading = read(pod("a", one.address))
     assert reading.pods == (PodCounters(pod="a", service="web", slot=Slot.GREEN, answers=((200, 3),)),)
-    assert reading.gaps == (Gap(pod="a", slot=Slot.GREEN, why="its metrics have no took_ms_bucket"),)
+    assert reading.gaps == (Gap(pod="a", slot=Slot.GREEN, why="the metrics have no took_ms_bucket"),)
 
 
 @pytest.mark.parametrize(

@@ -300,7 +300,7 @@ def vanished(earlier: dict[str, PodCounters], pods: Sequence[PodCounters], gaps:
     """The pods that were counted earlier, and are neither counted nor a gap now."""
     known = {counters.pod for counters in pods} | {gap.pod for gap in gaps}
     return tuple(
-        Gap(pod=name, slot=counters.slot, why="it was counted before and is gone")
+        Gap(pod=name, slot=counters.slot, why="counted before, and gone now")
         for name, counters in earlier.items()
         if name not in known
     )

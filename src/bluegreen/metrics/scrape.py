@@ -79,7 +79,7 @@ class ScrapeMetrics:
             work = (pod, names, until - started, heard)
             threading.Thread(target=self._ask_into, args=work, name=f"scrape {pod.name}", daemon=True).start()
         found = self._hear(heard, count=len(asked), until=until)
-        late = f"its metrics did not arrive within {until - started:.1f} s"
+        late = f"the metrics did not arrive within {until - started:.1f} s"
         return [found.get(pod.name) or _gap(pod, late) for pod, _ in asked]
 
     def _hear(self, heard: queue.SimpleQueue[_Found], *, count: int, until: Instant) -> dict[str, _Found]:
@@ -117,7 +117,7 @@ def _page(pod: Pod, path: str, timeout: Seconds) -> str:
     if response.status != http.client.OK:
         raise Unreadable(f"GET {path} answered {response.status}")
     if len(body) > _LARGEST:
-        raise Unreadable(f"its metrics are larger than {_LARGEST // 1024 // 1024} MiB")
+        raise Unreadable(f"the metrics are larger than {_LARGEST // 1024 // 1024} MiB")
     if response.length:  # which http.client takes for the end
         raise Unreadable(f"GET {path}: the answer was cut off")
     return body.decode(errors="replace")

@@ -37,7 +37,7 @@ class Series:
             return self.samples[name]
         family = name.removesuffix("_total").removesuffix("_bucket")
         if family not in self.declared and name not in self.declared:
-            raise Unreadable(f"its metrics have no {name}")
+            raise Unreadable(f"the metrics have no {name}")
         return ()
 
 
@@ -51,7 +51,7 @@ def parse(text: str) -> Series:
             for sample in family.samples:
                 samples.setdefault(sample.name, []).append(sample)
     except (ValueError, LookupError, AttributeError, TypeError) as error:  # the parser's own answers to garbage
-        raise Unreadable(f"its metrics are not in Prometheus text format: {excerpt(str(error))}") from error
+        raise Unreadable(f"the metrics are not in Prometheus text format: {excerpt(str(error))}") from error
     return Series({name: tuple(found) for name, found in samples.items()}, frozenset(declared))
 
 

@@ -414,7 +414,7 @@ class FakePlatform:
         if how.no_metrics:
             return "GET /metrics answered 404"
         if how.metrics_until is not None and self.clock.now() - staged.at >= how.metrics_until:
-            return "its metrics have no requests_total"
+            return "the metrics have no requests_total"
         return ""
 
     def _counters(self, pod: Pod) -> PodCounters:
