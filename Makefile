@@ -18,7 +18,8 @@ setup: $(READY)  ## Make the virtual environment (every other target does it by 
 $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "make: Python 3.11 or newer is needed; name it with PYTHON=python3.12"; exit 2; }
-	@echo "setup: a virtual environment in $(VENV), some 25 packages (200 MB), about half a minute the first time"
+	@echo "setup: a virtual environment in $(VENV), some 25 packages (200 MB);"
+	@echo "       about half a minute the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -80,7 +80,7 @@ class Agreement:
     def __str__(self) -> str:
         """A line for people; the two numbers of the load differ by what could be either."""
         word = "agree" if self.holds else "DISAGREE"
-        known = f"{self.gaps} gaps, so not all is known" if self.gaps else f"5xx {self.errors}"
+        known = f"{self.gaps} gap{'s' * (self.gaps > 1)}, so not all is known" if self.gaps else f"5xx {self.errors}"
         load = f"load {self.least} to {self.most}, 5xx {self.least_errors} to {self.most_errors}"
         return f"{self.release} in {self.slot}: {word}; report {self.answers}, {known}; {load}"
 

@@ -29,6 +29,12 @@ WINDOW = 6
 WIDTH = 80
 """Columns of the narrowest terminal that it is made for."""
 
+FIRST = 5
+"""Requests that failed, told one by one."""
+
+LATE_MS = 1000
+"""The load generator itself had no time on this machine."""
+
 LOAD_LIMIT = 240.0
 """The load stops by itself, whatever happens to the demo."""
 
@@ -127,7 +133,7 @@ def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int], reports
     if not as_expected:
         print(f"exit codes {list(codes)}, expected {[step.code for step in steps]}")
     if counts.failed:
-        print(counts.told())
+        print("\n".join(lost_lines(counts)))
     lost = counts.column("lost_to_crash")
     if lost:
         print(f"lost to a crash of the new slot: {lost}")
@@ -138,12 +144,25 @@ def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int], reports
     return 0 if as_expected and agree and not counts.failed and not lost else 1
 
 
+def lost_lines(counts: Counts) -> list[str]:
+    """Of what causes requests failed, the first of them, and whether it may have been the machine."""
+    causes = ", ".join(f"{number} {cause}" for cause, number in counts.document["causes"].get("failed", {}).items())
+    rows = [row for row in counts.document["not_ok"] if row["column"] == "failed"]
+    lines = [f"failed: {causes}; the first of them, in seconds since the load began:"]
+    for row in rows[:FIRST]:
+        due, sent, end = (row[moment]["ms"] / 1000 for moment in ("due", "sent", "end"))
+        lines.append(f"  {row['kind']}: {row['cause']}, due {due:.2f} s, sent {sent:.2f} s, over {end:.2f} s")
+    if any(row["sent"]["ms"] - row["due"]["ms"] > LATE_MS for row in rows):
+        lines.append("  some were sent long after they were due: this machine was too busy for the load")
+    return lines
+
+
 def _agree(counts: Counts, reports: Reports) -> bool:
     """Lay each release's report beside the load generator's count of the same slot and time."""
     _say("bluegreen's reports beside that count, of the time from each switch to the end of its window")
     found = list(reports.beside(counts.spans))
     for each in found:
-        print(each)
+        print(textwrap.fill(str(each), width=WIDTH, subsequent_indent="  "))
     return all(each.holds for each in found)
 
 

@@ -69,6 +69,7 @@ def test_how_much_cannot_be_known_is_told(tmp_path: Path) -> None:
         "r-1 in green: agree; report 700, 5xx 1; load 690 to 710, 5xx 1 to 1"
     )
     assert "2 gaps, so not all is known" in str(beside(tmp_path, report(gaps=2), span()))
+    assert "1 gap, so not all is known" in str(beside(tmp_path, report(gaps=1), span()))
 
 
 def test_the_load_generator_is_asked_for_the_time_of_the_report(tmp_path: Path) -> None:

@@ -1,0 +1,35 @@
+"""What the demo tells of requests that were lost: lines for people, and whether it may have been the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from demo import FIRST, lost_lines
+from harness import Counts
+
+
+def lost(*, due: float, sent: float, end: float) -> dict[str, Any]:
+    moments = {"due": due, "sent": sent, "end": end}
+    return {"column": "failed", "kind": "new", "cause": "timeout"} | {
+        name: {"wall_ns": 1, "ms": 1000 * at} for name, at in moments.items()
+    }
+
+
+def counts(*rows: dict[str, Any]) -> Counts:
+    bad = {**lost(due=1, sent=1, end=1), "column": "answered_badly"}
+    return Counts({"causes": {"failed": {"timeout": len(rows)}}, "not_ok": [bad, *rows]})
+
+
+def test_lost_requests_are_told_in_lines_that_fit() -> None:
+    lines = lost_lines(counts(*[lost(due=1.0, sent=1.01, end=6.5)] * 40))
+    assert lines[:2] == [
+        "failed: 40 timeout; the first of them, in seconds since the load began:",
+        "  new: timeout, due 1.00 s, sent 1.01 s, over 6.50 s",
+    ]
+    assert len(lines) == 1 + FIRST
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_load_that_was_late_itself_is_said() -> None:
+    lines = lost_lines(counts(lost(due=77.5, sent=87.6, end=92.8)))
+    assert lines[-1] == "  some were sent long after they were due: this machine was too busy for the load"
