@@ -31,7 +31,7 @@ class Show(Command):
     cls=Show,
     examples=[
         ("the newest, or one of bluegreen history", "bluegreen show"),
-        ("its journal and its report, for a program", "bluegreen show r-1a2b --output json"),
+        ("its journal and its report, for a program", "bluegreen show r-1a2b3c4d --output json"),
         ("for a pull request or a step summary", "bluegreen show --output markdown"),
         ("a page with charts, in one file", "bluegreen show --output html > release.html"),
     ],
@@ -50,7 +50,8 @@ def command(context: click.Context, release: str | None) -> None:
     session, calls = session_of(context), calls_of(context)
     run = _newest(calls, session) if release is None else calls.run(session, release)
     if run is None:
-        raise UsageError(f"there is no release {release or 'yet'}", mend="bluegreen history lists them")
+        mend = "bluegreen history lists them" if release else "bluegreen deploy makes one"
+        raise UsageError(f"there is no release {release or 'yet'}", mend=mend)
     report = report_of(run)
     if session.output in {Format.MARKDOWN, Format.HTML}:
         _write_page(session, report)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     exit_codes=True,
     examples=[
         ("wait for the rest of the five minutes, then judge", "bluegreen verify"),
-        ("a release of bluegreen history", "bluegreen verify r-1a2b"),
+        ("a release of bluegreen history", "bluegreen verify r-1a2b3c4d"),
         ("what is known by now, without waiting", "bluegreen verify --no-wait"),
     ],
 )
