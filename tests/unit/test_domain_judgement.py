@@ -135,7 +135,7 @@ def test_a_good_window_passes_with_its_figures() -> None:
             Finding(
                 rule="error share",
                 outcome=PASS,
-                figures="pair-front: 0 of 1000 5xx (0.00%, limit 1.00%)",
+                figures="pair-front: 0 of 1,000 5xx (0.00%, limit 1.00%)",
                 service="pair-front",
                 bad=0,
                 of=1000,
@@ -144,7 +144,7 @@ def test_a_good_window_passes_with_its_figures() -> None:
             Finding(
                 rule="P95 overhead",
                 outcome=PASS,
-                figures="pair-front: 0 of 1000 over 150 ms (0.00%, limit 5.00%)",
+                figures="pair-front: 0 of 1,000 over 150 ms (0.00%, limit 5.00%)",
                 service="pair-front",
                 bad=0,
                 of=1000,
@@ -167,17 +167,17 @@ def test_a_good_window_passes_with_its_figures() -> None:
         (
             reading(good=960, bad=50, fast=1010, old=1000),
             FAIL,
-            ["error share: pair-front: 50 of 1000 5xx (5.00%, limit 1.00%)"],
+            ["error share: pair-front: 50 of 1,000 5xx (5.00%, limit 1.00%)"],
         ),
         (
             reading(good=1010, fast=910, slow=100, old=1000),
             FAIL,
-            ["P95 overhead: pair-front: 100 of 1000 over 150 ms (10.00%, limit 5.00%)"],
+            ["P95 overhead: pair-front: 100 of 1,000 over 150 ms (10.00%, limit 5.00%)"],
         ),
         (
             reading(good=960, bad=50, fast=910, slow=100, old=1000),
             FAIL,
-            ["error share: pair-front: 50 of 1000", "P95 overhead: pair-front: 100 of 1000"],
+            ["error share: pair-front: 50 of 1,000", "P95 overhead: pair-front: 100 of 1,000"],
         ),
         (  # what is not proven is no reason of what was found bad
             reading(good=110, fast=40, slow=70, old=1000),
@@ -193,7 +193,7 @@ def test_a_good_window_passes_with_its_figures() -> None:
         (
             reading(good=1010, fast=910, slow=100, old=1000, timing=Timing.TOTAL),
             FAIL,
-            ["P95 overhead: pair-front: 100 of 1000 over 150 ms (total, not overhead) (10.00%, limit 5.00%)"],
+            ["P95 overhead: pair-front: 100 of 1,000 over 150 ms (total, not overhead) (10.00%, limit 5.00%)"],
         ),
     ],
 )
@@ -351,6 +351,8 @@ def test_traffic_that_falls_back_to_the_old_slot() -> None:
     found = only(hard_triggers(window(reading(good=1010, fast=1010, old=1003))))
     assert found.rule == "fallback"
     assert found.figures == "3 requests were answered by blue since the switch"
+    one = only(hard_triggers(window(reading(good=1010, fast=1010, old=1001))))
+    assert one.figures == "1 request was answered by blue since the switch"
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ def test_more_than_half_bad_of_a_hundred(good: int, bad: int, triggers: object) 
     found = hard_triggers(window(reading(good=10 + good, bad=bad, fast=10, old=1000)))
     assert bool(found) is triggers
     if triggers:
-        assert only(found).figures == f"pair-front: {bad} of {good + bad} answers were 5xx"
+        assert only(found).figures == f"pair-front: {bad:,} of {good + bad:,} answers were 5xx"
 
 
 def test_all_triggers_are_told_together() -> None:

@@ -48,6 +48,16 @@ def test_a_failing_part_is_named_with_its_figures() -> None:
     assert (part.service, part.bad, part.of, part.limit) == ("pair-front", 25, 500, 0.01)
 
 
+def test_a_part_of_which_little_is_known_says_why_it_is_good() -> None:
+    """Beside a whole of which more is known, and which is not proven."""
+    found = judge(window(Did(good=80, posts=20))).findings
+    assert of_part(found, "").outcome is INCONCLUSIVE
+    post = of_part(found, "POST")
+    assert post.outcome is PASS
+    assert post.figures.endswith("; too few by themselves, and no worse than the rest")
+    assert "too few" not in of_part(judge(window(Did(good=1000, posts=1000))).findings, "POST").figures
+
+
 @pytest.mark.parametrize(("new", "parts"), [(Did(good=1000), True), (Did(good=900, posts=100), False)])
 def test_without_parts_there_is_one_share(new: Did, parts: object) -> None:
     found = judge(window(new, parts=parts))
@@ -69,7 +79,7 @@ def test_the_old_slots_figures_stand_beside() -> None:
     found = judge(window(Did(good=950, bad=50), old=Did(good=1098, bad=2), parts=False))
     share = found.findings[0]
     assert share.old == OldShare(bad=2, of=1100, seconds=30.0)
-    assert share.figures == "pair-front: 50 of 1000 5xx (5.00%, limit 1.00%); blue before: 2 of 1100 (0.18%)"
+    assert share.figures == "pair-front: 50 of 1,000 5xx (5.00%, limit 1.00%); blue before: 2 of 1,100 (0.18%)"
     assert found.notes == ()
 
 

@@ -154,14 +154,15 @@ def _fallen_back(window: Window) -> list[Finding]:
     strays = arrived(window.before, window.now, slot=window.slot.other)
     if not strays:
         return []
-    figures = f"{strays} requests were answered by {window.slot.other} since the switch"
+    requests = "request was" if strays == 1 else "requests were"
+    figures = f"{strays:,} {requests} answered by {window.slot.other} since the switch"
     return [_failed(FALLBACK, figures, bad=strays)]
 
 
 def _gross_errors(name: str, counts: Tally) -> list[Finding]:
     if counts.requests < GROSS_MINIMUM or counts.errors <= GROSS_SHARE * counts.requests:
         return []
-    figures = f"{name}: {counts.errors} of {counts.requests} answers were 5xx"
+    figures = f"{name}: {counts.errors:,} of {counts.requests:,} answers were 5xx"
     return [_failed(GROSS, figures, service=name, bad=counts.errors, of=counts.requests)]
 
 
@@ -215,7 +216,7 @@ def _of_synthetic(made: Synthetic, outcome: Outcome) -> Finding:
     return Finding(
         rule=SYNTHETIC,
         outcome=outcome,
-        figures=f"{made.failed} of {made.asked} of our own requests went wrong{wrong}{unmade}",
+        figures=f"{made.failed:,} of {made.asked:,} of our own requests went wrong{wrong}{unmade}",
         bad=made.failed,
         of=made.asked,
         limit=SYNTHETIC_SHARE,

@@ -31,6 +31,9 @@ SLOW_SHARE = 0.05
 DOUBT = 0.05
 """A part that is worse than the rest of its service, with such odds, is not taken for proven; nor does it fail."""
 
+ALIKE = "; too few by themselves, and no worse than the rest"
+"""Why a part is good of which less is known than of a whole that is not proven."""
+
 NO_METRICS = "name its services' metrics in the app file (metrics: requests)"
 NO_TIMES = "name a histogram in the app file (metrics: overhead, or duration)"
 
@@ -130,13 +133,14 @@ def _slow(window: Window, name: str, now: Tally, old: Tally) -> _Share:
 
 def _judged(window: Window, share: _Share, *, fail_at: float) -> Finding:
     outcome = share_outcome(bad=share.bad, of=share.of, limit=share.limit, fail_at=fail_at, ours=share.ours)
-    if share.part and outcome is Outcome.INCONCLUSIVE and not _stands_out(share):
+    alike = bool(share.part) and outcome is Outcome.INCONCLUSIVE and not _stands_out(share)
+    if alike:
         outcome = Outcome.PASS  # the whole has to prove itself; a part that is like it keeps nobody from it
     more = _more(share) if outcome is Outcome.INCONCLUSIVE else None
     return Finding(
         rule=share.rule,
         outcome=outcome,
-        figures=_figures(window, share),
+        figures=_figures(window, share) + (ALIKE if alike else ""),
         service=share.service,
         part=share.part,
         bad=share.bad,
@@ -185,9 +189,10 @@ def _settle(window: Window, share: _Share, more: int | None) -> str:
     if more is None:
         return f"a longer window: so far its share is not under the limit of {share.limit:.2%}"
     none_bad = "with no bad one among them" if share.bad or share.rule == OVERHEAD else "without an error"
+    requests = "request" if more == 1 else "requests"
     if not share.of:
-        return f"{more:,} requests {none_bad}"
-    text = f"{more:,} more requests {none_bad}"
+        return f"{more:,} {requests} {none_bad}"
+    text = f"{more:,} more {requests} {none_bad}"
     if window.seconds > 0:
         whole = window.seconds * (share.of + more) / share.of
         text += f", some {ceil(whole):,} s of window in all at this rate"
@@ -198,9 +203,9 @@ def _figures(window: Window, share: _Share) -> str:
     name = f"{share.service} {share.part}" if share.part else share.service
     if not share.of:
         return f"{name}: no requests were counted"
-    text = f"{share.bad} of {share.of} {share.what} ({share.bad / share.of:.2%}, limit {share.limit:.2%})"
+    text = f"{share.bad:,} of {share.of:,} {share.what} ({share.bad / share.of:.2%}, limit {share.limit:.2%})"
     if share.old_of:
-        before = f"{share.old_bad} of {share.old_of} ({share.old_bad / share.old_of:.2%})"
+        before = f"{share.old_bad:,} of {share.old_of:,} ({share.old_bad / share.old_of:.2%})"
         text += f"; {window.slot.other} before: {before}"
     return f"{name}: {text}"
 
