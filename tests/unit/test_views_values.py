@@ -223,6 +223,21 @@ def test_status_of_a_cold_way_back_and_of_trouble() -> None:
     assert "way back      bluegreen rollback --cold brings users to blue, which must be" in lines
 
 
+def test_a_slot_where_nothing_is_ready_serves_nobody() -> None:
+    """As after a `bluegreen down`: where users are sent is known, and that nobody answers them is said first."""
+    gone = [
+        workload(name, slot, replace(pod("p-0", slot, ready=False), service=name)) for name in NAMES for slot in Slot
+    ]
+    lines = status_lines(PAPER, status(*gone))
+    assert lines[0] == "alfred: users are on blue, where backend and gateway are not ready"
+    assert "blue          users are sent here, and nothing is ready" in lines
+    assert "green         nothing is ready" in lines
+
+    half = status_lines(PAPER, status(gone[0], routes=(Slot.BLUE, Slot.BLUE)))
+    assert half[0] == "alfred: users are on blue, where backend is not ready"
+    assert "blue          serves users" in half
+
+
 def test_trouble_is_named_for_each_way_of_not_being_ready() -> None:
     cases: dict[str, Pod] = {
         "p: no room": replace(pod("p", Slot.BLUE, ready=False), unplaced="no room"),

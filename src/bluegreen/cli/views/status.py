@@ -215,11 +215,22 @@ def _headline(status: Status) -> str:
         if status.started:
             return f"{status.stack} is split: {status.split}; bluegreen rollback --to SLOT brings it to one slot"
         return f"{status.stack} is not started: no slot holds anything; bluegreen up starts it"
+    out = [_short(status, each.service) for state in status.slots if state.serves for each in _out(state)]
+    if out:
+        where = f"where {' and '.join(out)} {'is' if len(out) == 1 else 'are'} not ready"
+        return f"{status.stack}: users are on {status.serving}, {where}"
     return f"{status.stack}: {status.serving} serves"
+
+
+def _out(state: SlotState) -> list[ServiceState]:
+    """The services of the slot that nobody answers for."""
+    return [service for service in state.services if not service.ready]
 
 
 def _slot_lines(paper: Paper, status: Status, state: SlotState) -> list[str]:
     words = "serves users" if state.serves else "stands by"
+    if _out(state) and len(_out(state)) == len(state.services):
+        words = "users are sent here, and nothing is ready" if state.serves else "nothing is ready"
     if status.serving is None and status.started:
         words = "serves a part" if str(state.slot) in status.split else "serves nobody"
     lines = paper.field(state.slot, words, style="bold")

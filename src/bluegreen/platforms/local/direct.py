@@ -18,6 +18,7 @@ _HEAD = 4096
 _LEAST: Seconds = 0.001
 """What a socket takes for a limit."""
 _REFUSED = Answer(why="was refused: nobody listens")
+_NO_AGENT = "no agent watches it; bluegreen up starts both"
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,7 +75,7 @@ def _pod(replica: Replica, probe: Probe, answer: Answer, count: Count | None) ->
     container = Container(
         name=replica.service,
         # Only a refusal shows that no process is there; one that is slow, or says nothing, may be just busy.
-        state=Waiting(reason=answer.why, message="no agent watches it") if answer == _REFUSED else Running(),
+        state=Waiting(reason=answer.why, message=_NO_AGENT) if answer == _REFUSED else Running(),
         last=count.last if count is not None else None,
         restarts=max(0, count.starts - 1) if count is not None else 0,
         started=answer.good,
