@@ -119,6 +119,33 @@ def test_container_states(state: dict[str, Any], expected: object) -> None:
     assert found.state == expected
 
 
+def test_what_a_container_left_when_it_ended_is_shown_as_a_log_is() -> None:
+    """``terminationMessagePolicy: FallbackToLogsOnError`` puts up to 80 lines of the log there."""
+    left = "starting\nconnecting to postgres://ann:canary@db/shop\n\x1b[31mfatal\x1b[0m: password=canary\nexit\n"
+    made = pod("pair-back", GREEN, 1, ready=False)
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": left}}
+    made["status"]["containerStatuses"][0].update(state={"waiting": {}}, lastState=ended)
+    (found,) = snapshot(pods=[made]).workload("pair-back", GREEN).pods[0].containers
+    assert found.last is not None
+    assert found.last.message == "connecting to postgres://ann:***@db/shop fatal: password=*** exit"
+
+
+def test_what_components_say_is_kept_without_secrets_and_to_its_end() -> None:
+    image = f"reg.example/{'team/' * 40}web:v2"
+    pull = f'failed to resolve "https://ann:canary@{image}": {image}: {image}: not found'
+    made = pod("pair-back", GREEN, 1, ready=False)
+    made["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "ErrImagePull", "message": pull}}
+    denied = [{"type": "ReplicaFailure", "status": "True", "message": "webhook denied the request: token=canary"}]
+    found = snapshot(pods=[made], deployments=[deployment("pair-back", GREEN, status={"conditions": denied})]).workload(
+        "pair-back", GREEN
+    )
+    state = found.pods[0].containers[0].state
+    assert isinstance(state, Waiting)
+    assert state.message.endswith("not found")
+    assert found.problem == "webhook denied the request: token=***"
+    assert "canary" not in state.message
+
+
 def test_an_init_container_that_is_done_is_not_a_crash_and_one_that_failed_is() -> None:
     made = pod("pair-back", GREEN, 1)
     done = {"name": "init", "ready": True, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import UsageError
-from bluegreen.domain.excerpt import shown
+from bluegreen.domain.excerpt import excerpt, shown
 from bluegreen.domain.image import ImageReference
 from bluegreen.domain.snapshot import (
     Container,
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
     from bluegreen.platforms.kubernetes import objects
     from bluegreen.platforms.kubernetes.live import Live
     from bluegreen.platforms.kubernetes.sayings import Sayings
+
+
+_LONGEST_SAID = 2000
+"""Characters of a component's message. A runtime repeats the image's name before it comes to the point."""
+_LAST_WORDS = 3
+"""Lines of what a container left when it ended."""
 
 
 def compose(live: Live, *, stack: Stack, at: Instant) -> Snapshot:
@@ -146,7 +152,7 @@ def _problem(found: objects.Deployment) -> str:
     if found.paused:
         return f"the Deployment {found.meta.name} is paused: kubectl rollout resume deployment/{found.meta.name}"
     failed = next((one for one in found.conditions if one.kind == "ReplicaFailure" and one.status == "True"), None)
-    return failed.message if failed is not None else ""
+    return _said(failed.message) if failed is not None else ""
 
 
 def _overdue(found: objects.Deployment) -> float | None:
@@ -224,7 +230,7 @@ def _pod(live: Live, pod: objects.Pod, service: StackService, slot: Slot, *, sai
     """``said``: what was said of it while it is not ready; of one that is it is history."""
     placed = pod.condition("PodScheduled")
     port = port_of(live, service, slot)
-    unplaced = placed.message if placed is not None and placed.status == "False" else ""
+    unplaced = _said(placed.message) if placed is not None and placed.status == "False" else ""
     return Pod(
         name=pod.meta.name,
         service=service.name,
@@ -271,7 +277,7 @@ def _failing(status: objects.ContainerStatus, said: Sayings) -> str:
 def _state(state: objects.State) -> ContainerState:
     match state.kind:
         case "waiting":
-            return Waiting(reason=state.reason, message=state.message)
+            return Waiting(reason=state.reason, message=_said(state.message))
         case "terminated":
             return _ended(state)
         case "running":
@@ -281,7 +287,14 @@ def _state(state: objects.State) -> ContainerState:
 
 
 def _ended(state: objects.State) -> Terminated:
-    return Terminated(exit_code=state.exit_code, reason=state.reason, message=state.message)
+    """A program may leave any text when it ends, and a kubelet the end of its log: the last lines say why."""
+    last_words = " ".join(excerpt(state.message, lines=_LAST_WORDS))
+    return Terminated(exit_code=state.exit_code, reason=state.reason, message=last_words)
+
+
+def _said(message: str) -> str:
+    """What a component of the cluster said, whole and as it may be shown: it is told, and kept in the journal."""
+    return shown(message, longest=_LONGEST_SAID)
 
 
 def port_of(live: Live, service: StackService, slot: Slot) -> int:
