@@ -74,6 +74,24 @@ def test_of_too_much_the_last_is_kept() -> None:
         f"docker login -p dckr_pat_{CANARY}-{CANARY}",
         f"user {JWT} came",
         CANARY.replace("-", "") * 5,
+        f"   {CANARY.replace('-', '') * 5}",
+        f"map[Authorization:[Bearer {CANARY}] Accept:[*/*]]",  # headers as Go prints them
+        f'{{"X-Api-Key":["{CANARY}"]}}',
+        f"Authorization: ApiKey {CANARY}",
+        f'{{"secretKey": "{CANARY}"}}',
+        f"signing_key: {CANARY}",
+        f"AccountName=shop;AccountKey={CANARY};EndpointSuffix=core",
+        f"https://shop.blob.core/x?sv=2020&sig={CANARY}",
+        f'{{"auths": {{"reg.example": {{"auth": "{CANARY}"}}}}}}',
+        f'{{:password=>"{CANARY}"}}',  # Ruby
+        f"{{'password': b'{CANARY}'}}",  # Python
+        f"<password>{CANARY}</password>",
+        f"exec: mysql --host db --password {CANARY}",
+        f"connecting to postgres://ann:p/{CANARY}@db:5432/shop",
+        f"dial ann:{CANARY}@tcp(db:3306)/shop",
+        f'"key": "-----BEGIN PRIVATE KEY-----\\n{CANARY}\\n-----END PRIVATE KEY-----"',
+        f"POST https://hooks.slack.com/services/T0/B0/{CANARY}",
+        f"hvs.{CANARY}abcdefghij",
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
@@ -81,6 +99,24 @@ def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
     assert "***" in found
     for secret in (CANARY, CANARY.replace("-", ""), JWT):
         assert secret not in found
+
+
+KEY = ["-----BEGIN RSA PRIVATE KEY-----", "MIIEvQIBADANBg" * 4, "c2hvcnQ=", "-----END RSA PRIVATE KEY-----"]
+
+
+@pytest.mark.parametrize("before", ["", "2026-01-01T00:00:00Z app "])
+@pytest.mark.parametrize("lines", [6, 5, 4])
+def test_a_key_of_many_lines_is_hidden_to_its_last(lines: int, before: str) -> None:
+    text = "\n".join(f"{before}{line}" for line in ["loading", "key:", *KEY, "loaded"])
+    found = " ".join(excerpt(text, lines=lines))
+    assert "MIIE" not in found
+    assert "c2hvcnQ" not in found
+    assert found.endswith("loaded")
+
+
+def test_the_mention_of_a_key_hides_nothing() -> None:
+    text = f"no {KEY[0]} in it\ngiving up"
+    assert excerpt(text, lines=5)[-1] == "giving up"
 
 
 @pytest.mark.parametrize(
@@ -94,6 +130,10 @@ def test_what_looks_like_a_secret_is_hidden(line: str) -> None:
         "password authentication failed for user ann",
         "bearer of bad news",
         "bypass=1, compass: north",
+        "PASSED: 12, passed=3, tokens: 5",
+        "http://reg:5000/team/web@sha256:0a1b",
+        "--password-file /run/secrets/db",
+        'MountVolume.SetUp failed for volume "v" : secret "s" not found',
     ],
 )
 def test_what_does_not_look_like_one_is_left(line: str) -> None:
@@ -111,5 +151,10 @@ def test_no_line_takes_long() -> None:
         'token="' + "\\" * 40_000,
         'token=\\"' + "\\" * 40_000,
         "://a:" + "b@" * 9000,
+        "--a-" * 9000,
+        "<pass" * 9000,
+        "authorization:[" * 4000,
+        "-----BEGIN PRIVATE KEY-----" * 2000,
+        "a:" * 20_000,
     ):
         shown(line)

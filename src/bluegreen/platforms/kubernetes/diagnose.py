@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError
-from bluegreen.domain.excerpt import LONGEST_READ, excerpt, shown
+from bluegreen.domain.excerpt import LONGEST_READ, excerpt, shown, shown_lines
 from bluegreen.domain.health import Reason
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass, replace
@@ -177,6 +177,4 @@ def _tail(log: _Log, *, api: Api, lines: int, until: Instant) -> LogTail:
         text = _text(log, api=api, until=until, lines=lines)
     except PlatformError as error:
         text = f"(it cannot be read: {_said(error)})"
-    return LogTail(
-        where=str(log), lines=tuple(shown(line, longest=LONGEST_READ) for line in text.splitlines()[-lines:])
-    )
+    return LogTail(where=str(log), lines=shown_lines(text.splitlines()[-lines:], longest=LONGEST_READ))

@@ -324,7 +324,7 @@ class LocalPlatform:
 
     def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
         """As in ports.Platform."""
-        from bluegreen.domain.excerpt import shown
+        from bluegreen.domain.excerpt import shown_lines
         from bluegreen.platforms.local import logs
 
         self._left(until)
@@ -332,7 +332,7 @@ class LocalPlatform:
         if not program:
             return Diagnosis(where=str(self._layout.logs))
         path = self._layout.log(program)
-        return Diagnosis(log=tuple(map(shown, logs.last_words(path, count=_LOG_LINES))), where=str(path))
+        return Diagnosis(log=shown_lines(logs.last_words(path, count=_LOG_LINES)), where=str(path))
 
 
 def _alone(found: PlaneRoute) -> Route:
