@@ -238,6 +238,7 @@ def test_pods(one: Pod, age: float, expected: str) -> None:
 
 
 FORBIDDEN = 'pods "x" is forbidden: '
+CONFLICT = 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified'
 PROBLEMS = [
     (FORBIDDEN + "exceeded quota: q, requested: pods=1, used: pods=4, limited: pods=4", 4, ""),
     (FORBIDDEN + "exceeded quota: q, requested: pods=1, used: pods=4, limited: pods=4", 5, Reason.QUOTA),
@@ -245,12 +246,31 @@ PROBLEMS = [
     ('admission webhook "w.example" denied the request: no', 0, Reason.ADMISSION),
     (FORBIDDEN + 'violates PodSecurity "restricted:latest": runAsNonRoot != true', 0, Reason.ADMISSION),
     (FORBIDDEN + "maximum cpu usage per Container is 1, but limit is 2", 0, Reason.ADMISSION),
-    ('Internal error occurred: failed calling webhook "w.example": connection refused', 9, ""),
-    ('Internal error occurred: failed calling webhook "w.example": connection refused', 10, Reason.ADMISSION),
+    ('Internal error occurred: failed calling webhook "w.example": connection refused', 29, ""),
+    ('Internal error occurred: failed calling webhook "w.example": connection refused', 30, Reason.ADMISSION),
     (FORBIDDEN + 'error looking up service account a/b: serviceaccount "b" not found', 9, ""),
     (FORBIDDEN + 'error looking up service account a/b: serviceaccount "b" not found', 10, Reason.ADMISSION),
     ("the Deployment x is paused", 0, Reason.PAUSED),
-    ("something else", 0, Reason.NO_PODS),
+    # kubernetes #67761 and its like: the controller tries again, and so it may be good in a moment
+    (CONFLICT, 9, ""),
+    (CONFLICT, 10, Reason.NO_PODS),
+    ("etcdserver: leader changed", 9, ""),
+    ("Internal error occurred: resource quota evaluation timed out", 9, ""),
+    ("Timeout: request did not complete within requested timeout - context deadline exceeded", 9, ""),
+    ("the server has received too many requests and has asked us to try again later", 9, ""),
+    (FORBIDDEN + "status unknown for quota: compute, resources: limits.cpu", 9, ""),
+    (FORBIDDEN + "not yet ready to handle request", 9, ""),
+    # a policy that asks a registry for signatures
+    ('admission webhook "mutate.kyverno" denied the request: Get "https://ghcr.io/v2/": i/o timeout', 9, ""),
+    (
+        'admission webhook "mutate.kyverno" denied the request: Get "https://ghcr.io/v2/": i/o timeout',
+        10,
+        Reason.ADMISSION,
+    ),
+    ('Pod "x" is invalid: spec.containers[0].resources.requests: Invalid value: "2"', 0, Reason.ADMISSION),
+    (FORBIDDEN + "unable to create new content in namespace shop because it is being terminated", 0, Reason.ADMISSION),
+    ("something else", 9, ""),
+    ("something else", 10, Reason.NO_PODS),
 ]
 
 

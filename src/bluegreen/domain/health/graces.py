@@ -21,8 +21,12 @@ QUOTA: Seconds = 5.0
 was ended its successor may be refused for a moment by a quota that has room for it."""
 
 REFUSAL: Seconds = 10.0
-"""A webhook that cannot be called and a service account that is not there yet: both may come, the second often does in
-a namespace that was just made."""
+"""What an API server refuses for a moment: two writers of one quota, an etcd that elects its leader, a service account
+or a quota's count that is not there yet in a namespace that was just made. Controllers try again within seconds."""
+
+WEBHOOK: Seconds = 30.0
+"""A webhook that cannot be called: its only pod may be on its way from one node to another, and each try may take it
+10 s to fail."""
 
 PULL: Seconds = 90.0
 """For an image that cannot be pulled for any other reason than that there is none. A kubelet tries at once, and after

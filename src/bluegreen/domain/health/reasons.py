@@ -216,7 +216,8 @@ MEANINGS = (
     Meaning(
         reason=Reason.ADMISSION,
         means="a policy, a webhook, a limit range or pod security does not allow its pods",
-        told=f"at once; what could not be asked, and a service account that is not there, after {graces.REFUSAL:g} s",
+        told=f"at once; a webhook that cannot be called after {graces.WEBHOOK:g} s, "
+        f"a service account that is not there after {graces.REFUSAL:g} s",
         advice="mend what the message names in the pod template, or the policy",
     ),
     Meaning(
@@ -228,7 +229,7 @@ MEANINGS = (
     Meaning(
         reason=Reason.NO_PODS,
         means="the platform cannot make its pods, for another reason",
-        told=AT_ONCE,
+        told=f"after {graces.REFUSAL:g} s",
         advice="the message says why",
     ),
 )

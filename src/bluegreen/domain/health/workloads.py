@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.cause import Cause
 from bluegreen.domain.health import graces
+from bluegreen.domain.health.hiccups import is_hiccup
 from bluegreen.domain.health.reasons import ADVICE, Reason
 from bluegreen.domain.health.suspicion import Suspicion, lasting
 
@@ -17,27 +18,40 @@ EVICTION_WORDS = frozenset({"Evicted", "Preempting", "Preempted", "NodeShutdown"
 """Why a node gives up a pod that did nothing wrong; others are the node's refusal of the pod."""
 
 _QUOTA = re.compile(r"exceeded quota")
-_UNASKED = re.compile(r"failed calling webhook|error looking up service account")
+_UNASKED = re.compile(r"failed calling webhook")
+_NOT_YET = re.compile(r"error looking up service account|status unknown for quota|not yet ready to handle request")
+"""What is made by controllers that may be slower than ours, and what an API server has not read yet."""
 _REFUSED = re.compile(r"is forbidden|denied (?:the )?request|denied request|violates PodSecurity|is invalid")
 _PAUSED = re.compile(r"is paused")
 
 
 def problem(workload: Workload) -> Suspicion | None:
-    """What keeps the platform from making its pods."""
+    """What keeps the platform from making its pods. It tries again, so only a rule that says no is told at once."""
     said = workload.problem
     if not said:
         return None
-    if _UNASKED.search(said):
-        return lasting(_cause(workload, Reason.ADMISSION, said), since=workload.problem_since, grace=graces.REFUSAL)
-    if _QUOTA.search(said):
-        return lasting(_cause(workload, Reason.QUOTA, said), since=workload.problem_since, grace=graces.QUOTA)
-    return Suspicion(cause=_cause(workload, _certain(said), said))
+    made, grace = _cause(workload, _why(said), said), _grace(said)
+    if grace is None:
+        return Suspicion(cause=made)
+    return lasting(made, since=workload.problem_since, grace=grace)
 
 
-def _certain(said: str) -> Reason:
+def _why(said: str) -> Reason:
     if _PAUSED.search(said):
         return Reason.PAUSED
-    return Reason.ADMISSION if _REFUSED.search(said) else Reason.NO_PODS
+    if _QUOTA.search(said):
+        return Reason.QUOTA
+    return Reason.ADMISSION if _REFUSED.search(said) or _UNASKED.search(said) else Reason.NO_PODS
+
+
+def _grace(said: str) -> float | None:
+    """None: it is told at once."""
+    if _UNASKED.search(said):
+        return graces.WEBHOOK
+    if _QUOTA.search(said):
+        return graces.QUOTA
+    certain = _PAUSED.search(said) or (_REFUSED.search(said) and not _NOT_YET.search(said) and not is_hiccup(said))
+    return None if certain else graces.REFUSAL
 
 
 def losses(workload: Workload) -> Suspicion | None:
