@@ -181,6 +181,12 @@ def test_what_keeps_the_controller_from_making_pods_dooms_the_slot() -> None:
     assert "exceeded quota" in str(verdict.cause)
 
 
+def test_what_kept_the_spec_before_from_making_pods_is_no_word_about_the_newest() -> None:
+    denied = [{"type": "ReplicaFailure", "status": "True", "message": "webhook denied the request: no"}]
+    works = [deployment("pair-back", GREEN, status={"conditions": denied, "observedGeneration": 2})]
+    assert snapshot(deployments=works, pods=[]).workload("pair-back", GREEN).problem == ""
+
+
 def test_a_paused_deployment_says_how_to_go_on() -> None:
     works = [deployment("pair-back", GREEN, paused=True)]
     assert "kubectl rollout resume" in snapshot(deployments=works).workload("pair-back", GREEN).problem

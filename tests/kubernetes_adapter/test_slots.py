@@ -9,7 +9,7 @@ import pytest
 from tests.kubernetes_adapter.asking_kit import by_path
 from tests.kubernetes_adapter.objects_kit import STACK, deployment, live, template
 from tests.kubernetes_transport.kit import RecordingClock, serving
-from tests.kubernetes_transport.server import reply
+from tests.kubernetes_transport.server import listing, reply
 
 from bluegreen.domain.errors import DeadlineExceeded
 from bluegreen.domain.release import RunKind
@@ -60,6 +60,35 @@ def test_pods_are_given_up_when_their_own_grace_is_over(grace: int | None, waite
         )
         assert slots.end(Slot.GREEN, order=["pair-front"], grip=GRIP, until=LIMIT).services == ("pair-front",)
     assert waits == [waited]
+
+
+def test_what_kept_the_version_before_from_making_pods_is_waited_out() -> None:
+    """A Deployment repeats its old ReplicaSets' failure until they have followed. It would doom the next version."""
+    failed = [{"type": "ReplicaFailure", "status": "True", "message": 'violates PodSecurity "restricted:latest"'}]
+    full = deployment("pair-front", Slot.GREEN, replicas=2, status={"conditions": failed, "replicas": 0})
+    empty = deployment("pair-front", Slot.GREEN, replicas=0, status={"conditions": failed})
+    paused = deployment("pair-front", Slot.GREEN, replicas=0, status={"conditions": failed}, paused=True)
+    followed = deployment("pair-front", Slot.GREEN, replicas=0)
+    clock, found = RecordingClock(), list[bool]()
+
+    def wait_for(done: Callable[[Live], bool], *, grip: Grip, until: Instant) -> None:
+        assert (grip, until <= LIMIT) == (GRIP, True)
+        found.extend(done(live(slices=[], pods=[], deployments=[each])) for each in (empty, paused, followed))
+
+    path = "/apis/apps/v1/namespaces/shop/deployments/pair-front-green"
+    steps = [
+        by_path({path: reply(full)}),
+        by_path({path: reply(empty)}),
+        by_path({"/api/v1/namespaces/shop/pods": reply(listing(1))}),
+    ]
+    with serving(clock, *steps) as (_, api):
+        sight = Sight(api, stack=STACK, namespace="shop")
+        slots = Slots(
+            api, stack=STACK, namespace="shop", clock=clock, sight=sight, wait_for=wait_for, leave=nobody_is_there
+        )
+        slots.end(Slot.GREEN, order=["pair-front"], grip=GRIP, until=LIMIT)
+    unrouted, gone = found[:3], found[3:]
+    assert (unrouted, gone) == ([True] * 3, [False, True, True])
 
 
 def test_a_dead_node_with_pods_of_every_service_holds_up_no_release() -> None:

@@ -131,6 +131,12 @@ class Deployment:
     grace: int = 30
     """Its pods' ``terminationGracePeriodSeconds``."""
 
+    @property
+    def refused(self) -> str:
+        """Why its pods cannot be made, by its controller's last word; empty: it does not say that they cannot."""
+        said = (one.message for one in self.conditions if one.kind == "ReplicaFailure" and one.status == "True")
+        return next(said, "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSet:

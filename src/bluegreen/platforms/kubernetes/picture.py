@@ -151,8 +151,9 @@ def _settled(found: objects.Deployment) -> bool:
 def _problem(found: objects.Deployment) -> str:
     if found.paused:
         return f"the Deployment {found.meta.name} is paused: kubectl rollout resume deployment/{found.meta.name}"
-    failed = next((one for one in found.conditions if one.kind == "ReplicaFailure" and one.status == "True"), None)
-    return _said(failed.message) if failed is not None else ""
+    if found.observed < found.meta.generation:
+        return ""  # what the controller said is about the spec before
+    return _said(found.refused)
 
 
 def _overdue(found: objects.Deployment) -> float | None:

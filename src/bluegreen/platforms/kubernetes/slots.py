@@ -294,7 +294,11 @@ class Slots:
 
 
 class _Gone:
-    """Whether the controller has seen the Deployment at nothing, and no pod of it is left."""
+    """Whether the controller has seen the Deployment at nothing, and no pod of it is left.
+
+    Nor its word that pods could not be made, for a Deployment has it from its old ReplicaSets until they have followed:
+    it would be taken for a word about what is staged next.
+    """
 
     def __init__(self, wanted: Deployment, labels: dict[str, str]) -> None:
         self._wanted = wanted
@@ -303,9 +307,13 @@ class _Gone:
     def __call__(self, live: Live) -> bool:
         """As of these objects."""
         found = next((each for each in live.deployments if each.meta.uid == self._wanted.meta.uid), None)
-        if found is not None and (found.observed < self._wanted.meta.generation or found.current):
+        if found is not None and not self._is_empty(found):
             return False
         return not any(self._is_mine(pod.meta.labels) for pod in live.pods if not pod.over)
+
+    def _is_empty(self, found: Deployment) -> bool:
+        stale = found.refused and not found.paused  # of a paused one the word stays
+        return found.observed >= self._wanted.meta.generation and not found.current and not stale
 
     def _is_mine(self, labels: Labels) -> bool:
         return self._labels <= dict(labels).items()
