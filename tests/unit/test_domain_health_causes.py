@@ -31,6 +31,14 @@ STAT = 'unable to start container process: exec: "/nope": stat /nope: no such fi
 FORMAT = "unable to start container process: exec /run: exec format error"
 
 
+PULL = 'failed to pull and unpack image "r/x:v2"'
+HTML = "unexpected media type text/html for sha256:0a: not found"
+TOKEN = 'failed to resolve reference "r/x:v2": failed to authorize: failed to fetch anonymous token: unexpected status'
+INDEX = 'choosing image instance: no image found in manifest list for architecture arm64, variant "v8", OS linux'
+SHORT = 'Failed to inspect image "": short name mode is enforcing, but image name team/x:v2 returns ambiguous list'
+RELATION = 'configmaps "c" is forbidden: no relationship found between node "n2" and this object'
+
+
 def waits(reason: str, message: str = "") -> dict[str, Any]:
     return {"state": Waiting(reason=reason, message=message)}
 
@@ -133,7 +141,63 @@ OURS = [
     (waits("ErrImagePull", "dial tcp: lookup reg.example on 10.0.0.2: host not found"), 89, ""),
     (waits("ErrImagePull", "unexpected status: 502 Bad Gateway: not found"), 89, ""),
     (waits("ErrImagePull", "toomanyrequests: manifest not found in cache"), 89, ""),
+    # an image that is known, of which the node has not got all, and who gives the right to pull
+    (waits("ErrImagePull", f"{PULL}: failed to unpack image on snapshotter overlayfs: {HTML}"), 89, ""),
+    (waits("ErrImagePull", f"{PULL}: {HTML}"), 90, Reason.PULL_FAILS),
+    (
+        waits("ErrImagePull", f"{PULL}: failed to get reader from content store: content digest sha256:0a: not found"),
+        89,
+        "",
+    ),
+    (
+        waits("ErrImagePull", f"{PULL}: failed open: content at https://r/v2/x/blobs/sha256:0a not found: not found"),
+        89,
+        "",
+    ),
+    (waits("ErrImagePull", f"{PULL}: {TOKEN}: 404 Not Found"), 89, ""),
+    (waits("ErrImagePull", f"{PULL}: {TOKEN}: 403 Forbidden"), 29, ""),
+    (waits("ErrImagePull", f"{PULL}: {TOKEN}: 403 Forbidden"), 30, Reason.PULL_FAILS),
+    (waits("ErrImagePull", f"{PULL}: {TOKEN}: 503 Service Unavailable"), 89, ""),
+    (
+        waits("ErrImagePull", 'error getting credentials: exec: "docker-credential-x": executable file not found'),
+        89,
+        "",
+    ),
+    (
+        waits("ErrImagePull", "Get https://1.dkr.ecr.eu.aws/v2/x/manifests/v2: no basic auth credentials"),
+        30,
+        Reason.PULL_FAILS,
+    ),
+    # CRI-O's words
+    (
+        waits("ErrImagePull", "reading manifest v2 in quay.io/x: name unknown: repository not found"),
+        0,
+        Reason.IMAGE_NOT_FOUND,
+    ),
+    (waits("ErrImagePull", "name unknown: repository name not known to registry"), 0, Reason.IMAGE_NOT_FOUND),
+    (waits("ErrImagePull", INDEX), 0, Reason.WRONG_ARCHITECTURE),
+    (waits("ImagePullBackOff", f'Back-off pulling image "x": ErrImagePull: {INDEX}'), 0, Reason.WRONG_ARCHITECTURE),
+    (waits("ImageInspectError", SHORT), 0, Reason.IMAGE_NAME),
+    (
+        waits("ErrImagePull", 'short-name "x:v2" did not resolve to an alias and no unqualified-search registries'),
+        0,
+        Reason.IMAGE_NAME,
+    ),
+    (waits("ImageInspectError", 'Failed to inspect image "x": rpc error: code = Unknown'), 89, ""),
+    (waits("ImageInspectError", 'Failed to inspect image "x": rpc error: code = Unknown'), 90, Reason.PULL_FAILS),
     # configuration
+    (
+        waits("CreateContainerConfigError", "services have not yet been read at least once, cannot construct envvars"),
+        29,
+        "",
+    ),
+    (waits("CreateContainerConfigError", RELATION), 29, ""),
+    (waits("CreateContainerConfigError", RELATION), 30, Reason.CONFIG_INVALID),
+    (
+        waits("CreateContainerConfigError", 'Get "https://10.0.0.1/api": dial tcp 10.0.0.1:443: connection refused'),
+        29,
+        "",
+    ),
     (waits("CreateContainerConfigError", 'configmap "c" not found'), 0, Reason.CONFIG_MISSING),
     (waits("CreateContainerConfigError", "couldn't find key K in Secret ns/s"), 0, Reason.CONFIG_MISSING),
     (

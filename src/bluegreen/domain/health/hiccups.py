@@ -52,9 +52,25 @@ BUSY_REGISTRY = Hiccup(
     why="a registry that is overloaded or restarts says nothing of the image",
 )
 
-HICCUPS = (CACHE_RACE, NAME_LOOKUP, DEADLINE, RESERVED_NAME, BUSY_REGISTRY)
+FRESH_NODE = Hiccup(
+    name="fresh node",
+    looks=re.compile(r"services have not yet been read|no relationship found between node"),
+    why="a kubelet that has just started has not read the Services yet, and may not read the pod's ConfigMaps yet",
+)
+CONTENT = Hiccup(
+    name="node's content",
+    looks=re.compile(r"content digest \S+ not found|content at \S+ not found|unexpected media type"),
+    why='the image is known: "not found" is a part of it, in the node\'s store or behind a proxy',
+)
+CREDENTIALS = Hiccup(
+    name="token service",
+    looks=re.compile(r"failed to (?:authorize|fetch \S+ token)|getting credentials|credential (?:helper|provider)"),
+    why='who gives the node its right to pull says "not found" of itself, not of the image',
+)
+
+HICCUPS = (CACHE_RACE, NAME_LOOKUP, DEADLINE, RESERVED_NAME, BUSY_REGISTRY, FRESH_NODE, CONTENT, CREDENTIALS)
 
 
-def is_hiccup(message: str) -> bool:
+def is_hiccup(message: str, *, besides: Hiccup | None = None) -> bool:
     """Whether the message is one of the named ones."""
-    return any(hiccup.fits(message) for hiccup in HICCUPS)
+    return any(hiccup.fits(message) for hiccup in HICCUPS if hiccup is not besides)

@@ -70,7 +70,7 @@ MEANINGS = (
     ),
     Meaning(
         reason=Reason.IMAGE_NAME,
-        means="no engine takes the reference",
+        means="no engine takes the reference, or the node's only with its registry",
         told=AT_ONCE,
         advice="mend the image's name",
     ),
@@ -90,7 +90,7 @@ MEANINGS = (
         reason=Reason.PULL_FAILS,
         means="the registry does not answer, refuses the account, or asks for patience",
         told=f"after {graces.PULL_REFUSED:g} s where the registry refuses the account, else after {graces.PULL:g} s",
-        advice="look at the registry, and at the pull secret of the pod",
+        advice="the message says why; look at the registry, the pod's pull secret and the node's disk",
     ),
     Meaning(
         reason=Reason.CONFIG_MISSING,

@@ -33,11 +33,16 @@ def configuration(suspect: Suspect) -> Suspicion | None:
     state = suspect.container.state
     if not isinstance(state, Waiting) or state.reason != "CreateContainerConfigError" or CACHE_RACE.fits(state.message):
         return None
-    if _ROOT.search(state.message):
-        reason = Reason.RUNS_AS_ROOT
-    else:
-        reason = Reason.CONFIG_MISSING if _MISSING.search(state.message) else Reason.CONFIG_INVALID
+    reason = _why_not_configured(state.message)
+    if is_hiccup(state.message):
+        return suspect.later(reason, grace=graces.SETUP, word=state.reason, detail=state.message)
     return suspect.now(reason, word=state.reason, detail=state.message)
+
+
+def _why_not_configured(message: str) -> Reason:
+    if _ROOT.search(message):
+        return Reason.RUNS_AS_ROOT
+    return Reason.CONFIG_MISSING if _MISSING.search(message) else Reason.CONFIG_INVALID
 
 
 def creation(suspect: Suspect) -> Suspicion | None:
