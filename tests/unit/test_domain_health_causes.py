@@ -39,6 +39,16 @@ SHORT = 'Failed to inspect image "": short name mode is enforcing, but image nam
 RELATION = 'configmaps "c" is forbidden: no relationship found between node "n2" and this object'
 
 
+MOUNT = (
+    'error during container init: error mounting "/var/lib/kubelet/pods/1" to rootfs at "/c": no such file or directory'
+)
+SECCOMP = 'cannot load seccomp profile "/var/lib/kubelet/seccomp/web.json": no such file or directory'
+
+
+def start_error(message: str) -> Terminated:
+    return Terminated(exit_code=128, reason="StartError", message=message)
+
+
 def waits(reason: str, message: str = "") -> dict[str, Any]:
     return {"state": Waiting(reason=reason, message=message)}
 
@@ -216,6 +226,31 @@ OURS = [
     ({"state": LOOP, "last": replace(CANNOT_RUN, message=FORMAT)}, 0, Reason.WRONG_ARCHITECTURE),
     ({"last": replace(NODE_FAULT, message=STAT), "restarts": 1}, 0, Reason.CANNOT_RUN),
     ({"last": replace(CRASHED, message="open x: no such file or directory"), "restarts": 1}, 999, ""),  # its own words
+    # runc and crun, of the program
+    (waits("RunContainerError", 'exec: "web": executable file not found in $PATH'), 0, Reason.CANNOT_RUN),
+    (
+        waits("RunContainerError", "executable file `web` not found in $PATH: No such file or directory"),
+        0,
+        Reason.CANNOT_RUN,
+    ),
+    (waits("RunContainerError", 'exec: "/etc/passwd": permission denied'), 0, Reason.CANNOT_RUN),
+    (waits("RunContainerError", "open executable: Permission denied"), 0, Reason.CANNOT_RUN),
+    (
+        waits("RunContainerError", 'chdir to cwd ("/root/x") set in config.json failed: permission denied'),
+        0,
+        Reason.CANNOT_RUN,
+    ),
+    # the same words, of what is not the program
+    (waits("RunContainerError", MOUNT), 999, ""),
+    ({"last": start_error(MOUNT), "restarts": 1}, 999, ""),
+    ({"last": start_error("mkdir /sys/fs/cgroup/kubepods/x: no such file or directory"), "restarts": 1}, 999, ""),
+    (
+        waits("CreateContainerError", 'failed to generate spec: failed to stat "/data": no such file or directory'),
+        29,
+        "",
+    ),
+    (waits("CreateContainerError", SECCOMP), 29, ""),
+    (waits("CreateContainerError", SECCOMP), 30, Reason.CANNOT_CREATE),
     (waits("CreateContainerError", "no command specified"), 0, Reason.CANNOT_RUN),
     (waits("CreateContainerError", "context deadline exceeded"), 29, ""),
     (waits("CreateContainerError", "name web_x is reserved for 12ab"), 29, ""),
@@ -227,8 +262,9 @@ OURS = [
     ({"last": OOM, "restarts": 2}, 0, Reason.OUT_OF_MEMORY),
     ({"state": LOOP, "last": DONE, "restarts": 1}, 0, Reason.EXITS),
     ({"last": DONE, "restarts": 1}, 999, ""),
-    ({"state": LOOP, "last": NODE_FAULT, "restarts": 1}, 0, Reason.CRASH_LOOP),  # a fault each time is one, too
-    ({"last": NODE_FAULT, "restarts": 2}, 0, Reason.CRASH_LOOP),
+    ({"state": LOOP, "last": NODE_FAULT, "restarts": 1}, 0, Reason.CANNOT_CREATE),  # a fault each time is one, too
+    ({"last": NODE_FAULT, "restarts": 2}, 0, Reason.CANNOT_CREATE),
+    ({"state": LOOP, "last": start_error(MOUNT), "restarts": 1}, 0, Reason.CANNOT_CREATE),
     ({"last": CRASHED, "restarts": 1}, 999, ""),
     ({"restarts": 2}, 999, ""),
     ({"state": STARTING, "last": CRASHED, "restarts": 1}, 999, ""),  # its second life is being made

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.health import graces
 from bluegreen.domain.health.hiccups import CACHE_RACE
 from bluegreen.domain.health.reasons import Reason
+from bluegreen.domain.health.starting import REFUSED_STARTS
 from bluegreen.domain.snapshot import Waiting
 
 if TYPE_CHECKING:
@@ -17,13 +18,17 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing", "Pending"})
 """Waiting in the usual way: the next life is about to begin."""
 
 
+_NAMED = frozenset({Reason.OUT_OF_MEMORY, Reason.CANNOT_CREATE})
+"""Where the platform's own word says more."""
+
+
 def crash(suspect: Suspect) -> Suspicion | None:
     """More ends than are allowed. One that waits before its next start has ended once more than it was restarted."""
     container, last = suspect.container, suspect.container.last
     if last is None or _ends(container) <= graces.RESTARTS_ALLOWED:
         return None
     reason = _why(suspect, last)
-    word = last.reason if reason is Reason.OUT_OF_MEMORY else ""
+    word = last.reason if reason in _NAMED else ""
     return suspect.now(reason, word=word, detail=last.message, exit_code=last.exit_code)
 
 
@@ -35,6 +40,8 @@ def _ends(container: Container) -> int:
 
 
 def _why(suspect: Suspect, last: Terminated) -> Reason:
+    if last.reason in REFUSED_STARTS:
+        return Reason.CANNOT_CREATE  # the program has never run, so no log of it says why
     if last.reason == "OOMKilled":
         return Reason.OUT_OF_MEMORY
     if suspect.container.condemned == "liveness":

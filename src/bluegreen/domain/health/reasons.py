@@ -118,8 +118,8 @@ MEANINGS = (
     ),
     Meaning(
         reason=Reason.CANNOT_CREATE,
-        means="the runtime does not get the container made",
-        told=f"after {graces.SETUP:g} s",
+        means="the runtime does not get the container made, or its program not started",
+        told=f"after {graces.SETUP:g} s, or {_SECOND_END}",
         advice="the message and the pod's events say why",
     ),
     Meaning(

@@ -19,13 +19,15 @@ FOREIGN_BINARY = re.compile(r"exec format error", re.IGNORECASE)
 _MISSING = re.compile(r"not found|couldn't find key|references non-existent", re.IGNORECASE)
 _ROOT = re.compile(r"runAsNonRoot|non-root policy", re.IGNORECASE)
 _NO_PROGRAM = re.compile(
-    r"exec format error|no such file or directory|executable file not found|permission denied|is a directory"
-    r"|no command specified",
-    re.IGNORECASE,
+    r"exec format error|executable file \S+ not found|executable file not found|open executable: permission denied"
+    r"|exec:? [\"'`/].*(?:no such file or directory|permission denied|is a directory)"
+    r"|chdir to cwd .*(?:no such file or directory|permission denied)|no command specified",
+    re.IGNORECASE | re.DOTALL,
 )
-"""What makes it certain that the next start ends no better."""
+"""What makes it certain that the next start ends no better. Files of the node and of volumes may be there then."""
 
-_REFUSED_STARTS = frozenset({"ContainerCannotRun", "StartError", "RunContainerError"})
+REFUSED_STARTS = frozenset({"ContainerCannotRun", "StartError", "RunContainerError"})
+"""How runtimes call an end that came before the program."""
 
 
 def configuration(suspect: Suspect) -> Suspicion | None:
@@ -69,7 +71,7 @@ def program(suspect: Suspect) -> Suspicion | None:
 
 def _cannot_run(word: str, message: str, *, exit_code: int | None) -> bool:
     """ContainerCannotRun is certain but for the code of a node's fault; the others only when the message is."""
-    if word not in _REFUSED_STARTS:
+    if word not in REFUSED_STARTS:
         return False
     if _NO_PROGRAM.search(message) and not is_hiccup(message):
         return True
