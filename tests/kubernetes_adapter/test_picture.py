@@ -17,7 +17,7 @@ from tests.kubernetes_adapter.objects_kit import (
 )
 
 from bluegreen.domain.dating import dated
-from bluegreen.domain.health import Doomed, Ready, judge
+from bluegreen.domain.health import Doomed, Progressing, Ready, judge
 from bluegreen.domain.routing import Active, Split, active, routed
 from bluegreen.domain.snapshot import Lost, Pod, Running, Snapshot, Terminated, Waiting, Windows
 from bluegreen.domain.stack import Instant, Slot
@@ -293,6 +293,53 @@ def nowhere(reason: str = "Unschedulable", **status: Any) -> Any:
 )
 def test_who_promises_a_place(made: Any, events: list[dict[str, Any]], expected: str) -> None:
     assert seen(made, *events).promised == expected
+
+
+def placeless(number: int, *, slot: Slot = GREEN, service: str = "pair-back") -> Any:
+    made = pod(service, slot, number, ready=False)
+    made["status"].update(nowhere()["status"], podIP="")
+    return made
+
+
+def promises(made: list[Any], *events: dict[str, Any]) -> list[str]:
+    found = replace(live(pods=made), events=tuple(map(event_of, events)))
+    works = compose(found, stack=STACK, at=Instant(5.0)).workloads
+    return [each.promised for work in works for each in work.pods]
+
+
+def test_a_node_that_is_made_for_one_pod_of_a_slot_may_be_the_others_as_well() -> None:
+    """An autoscaler is silent about pods that fit on a node that it makes already (autoscaler #5938)."""
+    node, up = "an autoscaler makes a node", said("TriggeredScaleUp", at=1)
+    both = [placeless(1), placeless(2, service="pair-front")]
+    assert promises(both, up) == [node, node]
+    assert promises(both) == ["", ""]
+    no = said("NotTriggerScaleUp", at=2, number=2)
+    no["involvedObject"]["uid"] = "p-pair-front-green-2"
+    assert promises(both, up, no) == [node, ""]
+    assert promises([placeless(1), placeless(2, slot=BLUE)], up) == ["", node]
+    placed = [pod("pair-back", GREEN, 1, ready=False), placeless(2)]
+    assert promises(placed, up) == ["", ""]
+
+
+def test_a_pod_that_no_scheduler_has_looked_at_is_promised_nothing_and_dooms_nobody() -> None:
+    """A ``schedulerName`` that nobody answers to, or a scheduler that is away: its status says nothing at all."""
+    found = seen(pod("pair-back", GREEN, 1, ready=False, status={"conditions": None, "containerStatuses": None}))
+    assert (found.unplaced, found.promised) == ("no scheduler has looked at it yet",) * 2
+    given = pod("pair-back", GREEN, 1, ready=False, status={"conditions": None, "containerStatuses": None})
+    given["spec"] = {"nodeName": "n1"}
+    assert seen(given).unplaced == ""
+
+
+def test_what_a_readiness_gate_waits_for_is_told() -> None:
+    gate = 'the status of pod readiness gate "target-health.elbv2.k8s.aws/x" is not "True", but False'
+    made = pod("pair-back", GREEN, 1)
+    made["status"]["conditions"] = [
+        {"type": "Ready", "status": "False", "reason": "ReadinessGatesNotReady", "message": gate},
+        {"type": "PodScheduled", "status": "True"},
+    ]
+    verdict = judge(snapshot(pods=[made]), GREEN, revision="")
+    assert isinstance(verdict, Progressing)
+    assert verdict.wants[0] == f"pair-back 0/2 ready ({gate})"
 
 
 KILLED = said("Killing", "Container back failed startup probe, will be restarted", at=4)

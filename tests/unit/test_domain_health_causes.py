@@ -297,6 +297,11 @@ def test_our_table(container: dict[str, Any], age: float, expected: str) -> None
 
 ROOM = "0/2 nodes are available: 2 Insufficient cpu."
 CLAIM = '0/2 nodes are available: persistentvolumeclaim "data" not found.'
+EPHEMERAL = (
+    '0/2 nodes are available: waiting for ephemeral volume controller to create the persistentvolumeclaim "p-x".'
+)
+ONLY_ONE = "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
+ONLY_ONE += "ReadWriteOncePod access mode."
 SECRET = 'MountVolume.SetUp failed for volume "v" : secret "s" not found'
 KEY = 'MountVolume.SetUp failed for volume "v" : references non-existent config key: k'
 RACE = 'MountVolume.SetUp failed for volume "v" : failed to sync secret cache: timed out; secret "s" not found'
@@ -309,6 +314,19 @@ PODS = [
     (bad(unplaced=ROOM, promised="an autoscaler makes a node"), 999, ""),
     (bad(unplaced="gated", promised="its scheduling gates are not open yet"), 999, ""),
     (bad(unplaced=CLAIM), 0, Reason.VOLUME_MISSING),
+    (bad(unplaced='0/2 nodes are available: persistentvolumeclaim "data" is being deleted.'), 0, Reason.VOLUME_MISSING),
+    # a disk is made for it; and the claims of which there can be but one user
+    (bad(unplaced="0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."), 59, ""),
+    (bad(unplaced="0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."), 60, Reason.VOLUME),
+    (bad(unplaced=EPHEMERAL), 59, ""),
+    (bad(unplaced=ONLY_ONE), 19, ""),
+    (bad(unplaced=ONLY_ONE), 20, Reason.VOLUME),
+    (
+        bad(unplaced="0/3 nodes are available: 3 node(s) didn't match pod topology spread constraints."),
+        20,
+        Reason.UNSCHEDULABLE,
+    ),
+    (bad(trouble=Trouble(reason="ReadinessGatesNotReady", message="gate x")), 999, ""),
     (bad(trouble=Trouble(reason="FailedMount", message=SECRET)), 0, Reason.VOLUME_MISSING),
     (bad(trouble=Trouble(reason="FailedMount", message=KEY)), 0, Reason.VOLUME_MISSING),
     (bad(trouble=Trouble(reason="FailedMount", message=RACE)), 29, ""),

@@ -8,3 +8,6 @@ SETUP_WORDS = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume",
 
 NODE_WORDS = frozenset({"NodeNotReady"})
 """What is said of a pod whose node does not answer."""
+
+GATE_WORDS = frozenset({"ReadinessGatesNotReady"})
+"""What is said of a pod that is ready but for somebody outside of it, such as a load balancer's controller."""

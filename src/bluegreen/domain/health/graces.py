@@ -40,6 +40,9 @@ UNSCHEDULABLE: Seconds = 20.0
 """No node takes the pod. An autoscaler says within some 10 s that it makes one; then there is no doom, and the limit
 decides."""
 
+BINDING: Seconds = 60.0
+"""A claim without a volume. Its provisioner has to make a disk first, which takes some ten to forty seconds."""
+
 SETUP: Seconds = 30.0
 """A volume that is not attached or mounted yet, a network that is not set up, a container that cannot be created: each
 is tried again within seconds, and a volume may have to leave another node first."""

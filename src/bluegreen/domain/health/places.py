@@ -14,7 +14,11 @@ from bluegreen.domain.words import NODE_WORDS, SETUP_WORDS
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Pod, Trouble
 
-_CLAIM = re.compile(r"persistentvolumeclaim \S+ not found", re.IGNORECASE)
+_CLAIM = re.compile(
+    r"persistentvolumeclaim \S+ (?:not found|is being deleted|bound to non-existent persistentvolume)", re.IGNORECASE
+)
+_UNBOUND = re.compile(r"unbound immediate PersistentVolumeClaims|waiting for ephemeral volume controller")
+_TAKEN = re.compile(r"ReadWriteOncePod access mode|find available persistent volumes to bind")
 _MISSING = re.compile(
     r"(?:configmap|secret|persistentvolumeclaim)s? \S+ not found|references non-existent", re.IGNORECASE
 )
@@ -26,8 +30,10 @@ def place(pod: Pod) -> Suspicion | None:
         return None
     if _CLAIM.search(pod.unplaced):
         return Suspicion(cause=cause(pod, Reason.VOLUME_MISSING, word="Unschedulable", detail=pod.unplaced))
-    made = cause(pod, Reason.UNSCHEDULABLE, word="Unschedulable", detail=pod.unplaced)
-    return lasting(made, since=pod.since, grace=graces.UNSCHEDULABLE)
+    unbound = _UNBOUND.search(pod.unplaced)
+    reason = Reason.VOLUME if unbound or _TAKEN.search(pod.unplaced) else Reason.UNSCHEDULABLE
+    made = cause(pod, reason, word="Unschedulable", detail=pod.unplaced)
+    return lasting(made, since=pod.since, grace=graces.BINDING if unbound else graces.UNSCHEDULABLE)
 
 
 def trouble(pod: Pod) -> Suspicion | None:

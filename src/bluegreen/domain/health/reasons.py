@@ -173,14 +173,14 @@ MEANINGS = (
     ),
     Meaning(
         reason=Reason.VOLUME_MISSING,
-        means="a volume's claim, ConfigMap or Secret, or a key in it, is not there",
+        means="a volume's claim, ConfigMap or Secret, or a key in it, is not there, or goes",
         told=AT_ONCE,
         advice="make it, or mend its name in the pod template",
     ),
     Meaning(
         reason=Reason.VOLUME,
-        means="a volume is not attached or mounted, for another reason",
-        told=f"after {graces.SETUP:g} s",
+        means="a volume is not bound, attached or mounted, for another reason",
+        told=f"after {graces.SETUP:g} s; after {graces.BINDING:g} s where its claim has no volume yet",
         advice="the message says why; a volume for one node cannot be in both slots",
     ),
     Meaning(

@@ -26,7 +26,7 @@ from bluegreen.domain.stack import Slot
 from bluegreen.platforms.kubernetes import names
 from bluegreen.platforms.kubernetes.objects import answering, value_of
 from bluegreen.platforms.kubernetes.route import route_of
-from bluegreen.platforms.kubernetes.sayings import LONGEST, NOTHING, sayings
+from bluegreen.platforms.kubernetes.sayings import LONGEST, NOT_SEEN, NOTHING, sayings
 from bluegreen.platforms.kubernetes.sizes import sizes
 from bluegreen.platforms.kubernetes.stage_patch import place_of
 from bluegreen.platforms.kubernetes.templates import for_slot, template_of
@@ -211,15 +211,28 @@ def _reachable(live: Live, service: str, slot: Slot) -> int | None:
 
 def _pods(live: Live, stack: Stack) -> dict[str, Pod]:
     """The stack's pods by name; those that are over (evicted, completed) are none that could serve."""
-    found, said = {}, sayings(live.events)
-    for pod in live.pods:
-        labels = dict(pod.meta.labels)
-        marks = next((one for one in map(names.marks_of, stack.services) if one.holds(labels)), None)
-        slot = marks.slot_named(labels) if marks is not None else None
-        if marks is not None and slot is not None and not pod.over:
-            of_pod = said.get(pod.meta.uid, NOTHING) if not _is_ready(pod) else NOTHING
-            found[pod.meta.name] = _pod(live, pod, stack.service(marks.service), slot, said=of_pod)
-    return found
+    said = sayings(live.events)
+    mine = [(pod, *of) for pod in live.pods if not pod.over and (of := _of(pod, stack)) is not None]
+    coming = {slot for pod, _, slot in mine if _unplaced(pod) and said.get(pod.meta.uid, NOTHING).node_is_made}
+    return {
+        pod.meta.name: _pod(
+            live,
+            pod,
+            service,
+            slot,
+            said=said.get(pod.meta.uid, NOTHING) if not _is_ready(pod) else NOTHING,
+            coming=slot in coming,
+        )
+        for pod, service, slot in mine
+    }
+
+
+def _of(pod: objects.Pod, stack: Stack) -> tuple[StackService, Slot] | None:
+    """Of which service and slot it is; None: of none."""
+    labels = dict(pod.meta.labels)
+    marks = next((one for one in map(names.marks_of, stack.services) if one.holds(labels)), None)
+    slot = marks.slot_named(labels) if marks is not None else None
+    return (stack.service(marks.service), slot) if marks is not None and slot is not None else None
 
 
 def _is_ready(pod: objects.Pod) -> bool:
@@ -227,11 +240,17 @@ def _is_ready(pod: objects.Pod) -> bool:
     return ready is not None and ready.status == "True" and not pod.meta.deleting
 
 
-def _pod(live: Live, pod: objects.Pod, service: StackService, slot: Slot, *, said: Sayings) -> Pod:
-    """``said``: what was said of it while it is not ready; of one that is it is history."""
+def _unplaced(pod: objects.Pod) -> str:
+    """Why it has no place; empty: it has one."""
     placed = pod.condition("PodScheduled")
-    port = port_of(live, service, slot)
-    unplaced = _said(placed.message) if placed is not None and placed.status == "False" else ""
+    if placed is None:
+        return NOT_SEEN if not pod.node and not _is_ready(pod) else ""
+    return _said(placed.message) if placed.status == "False" else ""
+
+
+def _pod(live: Live, pod: objects.Pod, service: StackService, slot: Slot, *, said: Sayings, coming: bool) -> Pod:
+    """``said``: what was said of it while it is not ready; of one that is it is history. ``coming``: as in promise."""
+    port, unplaced = port_of(live, service, slot), _unplaced(pod)
     return Pod(
         name=pod.meta.name,
         service=service.name,
@@ -242,7 +261,7 @@ def _pod(live: Live, pod: objects.Pod, service: StackService, slot: Slot, *, sai
         address=f"{pod.address}:{port}" if pod.address and port else "",
         terminating=pod.meta.deleting,
         unplaced=unplaced,
-        promised=said.promise(pod) if unplaced else "",
+        promised=said.promise(pod, coming=coming) if unplaced else "",
         trouble=said.trouble(pod) if not _is_ready(pod) else None,
     )
 

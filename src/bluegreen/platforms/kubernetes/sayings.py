@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.excerpt import shown
 from bluegreen.domain.snapshot import Trouble
 from bluegreen.domain.values import dataclass
-from bluegreen.domain.words import NODE_WORDS, SETUP_WORDS
+from bluegreen.domain.words import GATE_WORDS, NODE_WORDS, SETUP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +27,7 @@ _CONTAINER = re.compile(r"spec\.(?:initC|c)ontainers\{(.+)\}")
 _PROMISES = frozenset({"TriggeredScaleUp", "Nominated"})
 """How the cluster autoscaler and Karpenter say that a node is being made."""
 _NO_PROMISE = "NotTriggerScaleUp"
+NOT_SEEN = "no scheduler has looked at it yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +37,12 @@ class Sayings:
     events: tuple[Event, ...] = ()
 
     def trouble(self, pod: Pod) -> Trouble | None:
-        """What keeps it from starting, as long as nothing of it has; or that its node does not answer, said last."""
-        last = self.events[-1] if self.events else None
+        """What keeps it from starting, as long as nothing of it has; that its node does not answer, said last; or what
+        else has to say that it is ready, when its containers are.
+        """
+        ready, last = pod.condition("Ready"), self.events[-1] if self.events else None
+        if ready is not None and ready.reason in GATE_WORDS:
+            return Trouble(reason=ready.reason, message=shown(ready.message, longest=LONGEST))
         if last is not None and last.reason in NODE_WORDS:
             return _trouble(last)
         set_up = pod.condition("PodReadyToStartContainers")
@@ -46,17 +51,28 @@ class Sayings:
         said = [event for event in self.events if event.reason in SETUP_WORDS]
         return _trouble(said[-1]) if said and set_up.status == "False" and not _has_run(pod) else None
 
-    def promise(self, pod: Pod) -> str:
-        """Who is about to give it a place."""
+    def promise(self, pod: Pod, *, coming: bool) -> str:
+        """Who is about to give it a place. ``coming``: a node is made for another pod of its slot.
+
+        Of a pod that fits on a node that it makes already, or has yet to look at, an autoscaler says nothing.
+        """
         placed = pod.condition("PodScheduled")
-        if placed is not None and placed.reason == "SchedulingGated":
+        if placed is None:
+            return NOT_SEEN
+        if placed.reason == "SchedulingGated":
             return "its scheduling gates are not open yet"
-        if placed is not None and placed.reason == "SchedulerError":
+        if placed.reason == "SchedulerError":
             return "the scheduler had an error, and tries again"
         if pod.nominated:
             return f"the scheduler makes room on {pod.nominated}"
-        said = [event for event in self.events if event.reason in _PROMISES or event.reason == _NO_PROMISE]
-        return "an autoscaler makes a node" if said and said[-1].reason != _NO_PROMISE else ""
+        made = self.node_is_made
+        return "an autoscaler makes a node" if made or (made is None and coming) else ""
+
+    @property
+    def node_is_made(self) -> bool | None:
+        """Whether an autoscaler makes a node for it; None: it has not said anything of it."""
+        said = [event.reason for event in self.events if event.reason in _PROMISES or event.reason == _NO_PROMISE]
+        return said[-1] != _NO_PROMISE if said else None
 
     def condemned(self, container: str) -> str:
         """The probe for which the kubelet ended the container last."""
