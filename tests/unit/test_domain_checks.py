@@ -111,6 +111,10 @@ def test_what_is_no_json(body: str) -> None:
     assert len(said) < 150
 
 
+def test_a_mark_of_byte_order_before_the_body_is_no_part_of_it() -> None:
+    assert fault(check(json=(JsonCondition(path="a"),)), answer('\ufeff{"a": 1}')) == ""
+
+
 def specs(tag: str = "v2") -> tuple[WorkloadSpec, ...]:
     return tuple(
         WorkloadSpec(service=name, image=ImageReference.parse(f"a/b:{tag}"), replicas=2, template=Template())

@@ -91,7 +91,7 @@ def _beginning(body: str) -> str:
 
 def _json_faults(conditions: tuple[JsonCondition, ...], body: str) -> Iterator[str]:
     try:
-        whole: object = json.loads(body)
+        whole: object = json.loads(body.removeprefix("\ufeff"))  # which .NET likes to put first
     except (ValueError, RecursionError):
         yield f"the body is no JSON: {_quoted(body)}"
         return
