@@ -77,15 +77,29 @@ def test_of_one_that_never_ran_the_api_server_says_why_there_is_no_log(clock: Re
     events = reply(
         listing(
             1,
-            event("Failed", "not found", "2026-01-01T00:00:05Z"),
-            event("BackOff", "Back-off pulling; token=canary", "2026-01-01T00:00:09Z"),
+            event("Failed", "not found; token=canary", "2026-01-01T00:00:05Z"),
+            event("Failed", "Error: ImagePullBackOff", "2026-01-01T00:00:08Z"),
+            event("BackOff", "Back-off restarting failed container", "2026-01-01T00:00:09Z"),
             event("Failed", "older", "2026-01-01T00:00:01Z"),
         )
     )
     found, heard = diagnosed(clock, cause(), refused(400, "BadRequest", waits), events)
-    assert (found.log, found.event) == ((f"(no log: {waits})",), "BackOff: Back-off pulling; token=***")
+    assert (found.log, found.event) == ((f"(no log: {waits})",), "Failed: not found; token=***")
     assert found.where == "kubectl describe -n shop pod/a"
     assert heard[1][1] == {"fieldSelector": "involvedObject.name=a,type=Warning"}
+
+
+def test_a_pull_secret_that_is_not_there_is_told_before_the_registrys_refusal(clock: RecordingClock) -> None:
+    secret = "Unable to retrieve some image pull secrets (regcred); attempting to pull may not succeed."
+    events = reply(
+        listing(
+            1,
+            event("FailedToRetrieveImagePullSecret", secret, "2026-01-01T00:00:05Z"),
+            event("Failed", "Failed to pull image: 401 Unauthorized", "2026-01-01T00:00:09Z"),
+        )
+    )
+    found, _ = diagnosed(clock, cause(), log(""), events)
+    assert found.event == f"FailedToRetrieveImagePullSecret: {secret}"
 
 
 def test_rights_that_are_missing_are_said(clock: RecordingClock) -> None:

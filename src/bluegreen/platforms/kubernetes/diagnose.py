@@ -5,6 +5,7 @@ It explains and judges nothing. What cannot be read is said in its place: the ca
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import DeadlineExceeded, PlatformError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.cause import Cause
     from bluegreen.domain.stack import Instant, Marks, Stack
     from bluegreen.platforms.kubernetes.node import Json
+    from bluegreen.platforms.kubernetes.objects import Event
     from bluegreen.platforms.kubernetes.transport import Api
 
 LINES = 20
@@ -129,8 +131,19 @@ def _warning(cause: Cause, *, api: Api, namespace: str, until: Instant) -> str:
         return f"(its events cannot be read: {error})"
     if not events:
         return ""
-    last = max(events, key=lambda event: event.last)
-    return shown(f"{last.reason}: {last.message}")
+    last = max(events, key=lambda event: (_tells(event), event.last))
+    return f"{shown(last.reason)}: {shown(last.message)}"  # apart: a reason may end in "Secret"
+
+
+def _tells(event: Event) -> int:
+    """How much it says: that a pull secret is not there, more than that a pull failed; a pause, nothing."""
+    if event.reason == "FailedToRetrieveImagePullSecret":
+        return 2
+    return 0 if event.reason == "BackOff" or _NAMES_A_STATE.fullmatch(event.message) else 1
+
+
+_NAMES_A_STATE = re.compile(r"Error: \w+")
+"""``Error: ImagePullBackOff``: the pod's status says the same."""
 
 
 # --- bluegreen logs -----------------------------------------------------------------------------------------------
