@@ -344,12 +344,22 @@ def test_what_a_readiness_gate_waits_for_is_told() -> None:
 
 KILLED = said("Killing", "Container back failed startup probe, will be restarted", at=4)
 ALIVE = said("Killing", "Container back failed liveness probe, will be restarted", at=5)
+HOOK = said("FailedPostStartHook", "PostStartHook failed", at=7, field="spec.containers{back}")
 OTHER = said("Killing", "Container side failed startup probe, will be restarted", at=6)
 
 
 @pytest.mark.parametrize(
     ("events", "expected"),
-    [([], ""), ([KILLED], "startup"), ([KILLED, ALIVE], "liveness"), ([OTHER], ""), ([said("Killing", at=1)], "")],
+    [
+        ([HOOK], "postStart"),
+        ([KILLED, HOOK], "postStart"),
+        ([said("FailedPostStartHook", "PostStartHook failed", at=7, field="spec.containers{side}")], ""),
+        ([], ""),
+        ([KILLED], "startup"),
+        ([KILLED, ALIVE], "liveness"),
+        ([OTHER], ""),
+        ([said("Killing", at=1)], ""),
+    ],
 )
 def test_for_which_probe_a_container_is_ended(events: list[dict[str, Any]], expected: str) -> None:
     assert seen(unready(), *events).containers[0].condemned == expected

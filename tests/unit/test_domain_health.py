@@ -234,6 +234,31 @@ def test_readiness_may_wait_for_what_is_needed(back: Pod, at: float, expected: s
     assert (found.cause.service if isinstance(found, Doomed) else "") == expected
 
 
+# A program without a startup probe may take as long to start as the limit gives it.
+
+
+def unprobed(*, was_ready: bool = False) -> Workload:
+    container = Container(name="main", failing="readiness: 503", windows=Windows(readiness=15.0), since=Instant(0.0))
+    one = replace(pod(ready=False, since=0.0), containers=(container,), was_ready=was_ready)
+    return workload(one, replicas=1)
+
+
+def test_a_slow_start_that_no_probe_speaks_of_is_judged_at_the_limit() -> None:
+    longer = Limit(name="the health validation's 300 s", at=Instant(300.0))
+    early = judge(snapshot(unprobed(), at=299.0), GREEN, revision="r-1", limit=longer)
+    assert again(early) == 300.0
+    found = judge(snapshot(unprobed(), at=300.0), GREEN, revision="r-1", limit=longer)
+    assert isinstance(found, Doomed)
+    assert (found.cause.reason, "--health-retries" in found.cause.advice) == (Reason.READINESS, True)
+
+
+def test_one_that_was_ready_before_has_shown_that_it_can_start() -> None:
+    longer = Limit(name="the health validation's 300 s", at=Instant(300.0))
+    found = judge(snapshot(unprobed(was_ready=True), at=60.0), GREEN, revision="r-1", limit=longer)
+    assert isinstance(found, Doomed)
+    assert "--health-retries" not in found.cause.advice
+
+
 # Limits.
 
 

@@ -45,6 +45,10 @@ MOUNT = (
 SECCOMP = 'cannot load seccomp profile "/var/lib/kubelet/seccomp/web.json": no such file or directory'
 
 
+KILLED = Terminated(exit_code=137, reason="Error")
+CURL = 'rpc error: code = Unknown desc = failed to exec in container: exec: "curl": executable file not found in $PATH'
+
+
 def start_error(message: str) -> Terminated:
     return Terminated(exit_code=128, reason="StartError", message=message)
 
@@ -269,7 +273,16 @@ OURS = [
     ({"restarts": 2}, 999, ""),
     ({"state": STARTING, "last": CRASHED, "restarts": 1}, 999, ""),  # its second life is being made
     ({**waits("CreateContainerConfigError", "failed to sync secret cache"), "last": CRASHED, "restarts": 1}, 999, ""),
-    ({**waits("PostStartHookError"), "last": CRASHED, "restarts": 1}, 0, Reason.CRASH_LOOP),
+    # a hook: the kubelet ends the container, so its exit code and its log say nothing
+    ({**waits("PostStartHookError"), "last": KILLED, "restarts": 0}, 999, ""),
+    ({**waits("PostStartHookError"), "last": KILLED, "restarts": 1}, 0, Reason.HOOK),
+    ({"state": LOOP, "condemned": "postStart", "last": KILLED, "restarts": 1}, 0, Reason.HOOK),
+    ({"condemned": "postStart", "last": KILLED, "restarts": 1}, 999, ""),
+    ({"state": LOOP, "condemned": "postStart", "last": OOM, "restarts": 1}, 0, Reason.OUT_OF_MEMORY),
+    # a probe by command: what cannot be executed is no failure to a kubelet, which goes on for good
+    ({"started": False, "failing": f"startup: {CURL}", "windows": PROBED}, 0, Reason.STARTUP),
+    ({"failing": f"readiness: {CURL}", "windows": PROBED}, 0, Reason.READINESS),
+    ({"failing": "readiness: sh: curl: not found", "windows": PROBED}, 32, ""),
     # probes
     ({"started": False, "failing": "startup: 503", "windows": PROBED}, 92, ""),
     ({"started": False, "failing": "startup: 503", "windows": PROBED}, 93, Reason.STARTUP),

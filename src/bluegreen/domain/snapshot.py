@@ -76,7 +76,8 @@ class Container:
     """Which probe fails and how, for example ``readiness: GET /ready answered 503``; empty: none."""
     windows: Windows = field(default_factory=Windows)
     condemned: str = ""
-    """The probe for whose failures the platform ends it, or ended it last (``startup``, ``liveness``); empty: none."""
+    """The probe for whose failures the platform ends it, or ended it last (``startup``, ``liveness``), or its hook
+    (``postStart``); empty: none."""
     since: Instant | None = None
     """Since when it has been seen in this state (``dating.py``); None: nobody has looked twice."""
 

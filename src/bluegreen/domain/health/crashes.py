@@ -44,8 +44,15 @@ def _why(suspect: Suspect, last: Terminated) -> Reason:
         return Reason.CANNOT_CREATE  # the program has never run, so no log of it says why
     if last.reason == "OOMKilled":
         return Reason.OUT_OF_MEMORY
+    if _is_of_a_hook(suspect.container):
+        return Reason.HOOK
     if suspect.container.condemned == "liveness":
         return Reason.LIVENESS
     if last.exit_code == 0:
         return Reason.EXITS
     return Reason.CRASH_AFTER_READY if suspect.pod.was_ready else Reason.CRASH_LOOP
+
+
+def _is_of_a_hook(container: Container) -> bool:
+    state = container.state
+    return container.condemned == "postStart" or (isinstance(state, Waiting) and state.reason == "PostStartHookError")

@@ -59,7 +59,8 @@ notice a fault soon, and says nothing of how long the first readiness takes."""
 
 WARM_UP: Seconds = 60.0
 """The least time for readiness of a container without a startup probe: its readiness probe is all that knows of its
-start, and its window says nothing of how long that takes."""
+start, and its window says nothing of how long that takes. Only the limit does, so that one comes first where there is
+one and the container was never ready."""
 
 READINESS_WINDOWS = 2
 """Readiness may fail through its own window once, and is the cause when it has failed through a second one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.health import graces
@@ -9,9 +10,16 @@ from bluegreen.domain.health.reasons import Reason
 from bluegreen.domain.health.suspicion import cause, lasting
 from bluegreen.domain.snapshot import Running
 from bluegreen.domain.stack import Instant
+from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from bluegreen.domain.health.suspicion import Suspect, Suspicion
+
+
+_NO_COMMAND = re.compile(r"executable file (?:\S+ )?not found|exec: \"[^\"]*\": .*no such file or directory")
+"""What is said of a probe by command that the image does not hold. A kubelet throws such results away, forever."""
+
+_NO_STARTUP_PROBE = "it has no startup probe, so only the limit says how long a start may take: --health-retries"
 
 
 def startup(suspect: Suspect) -> Suspicion | None:
@@ -25,6 +33,8 @@ def startup(suspect: Suspect) -> Suspicion | None:
         return suspect.now(Reason.STARTUP, detail=container.failing or said, exit_code=code)
     if not isinstance(container.state, Running) or container.windows.startup is None:
         return None
+    if _NO_COMMAND.search(container.failing):
+        return suspect.now(Reason.STARTUP, detail=container.failing)
     grace = container.windows.startup + graces.PROBE_SLACK
     return suspect.later(Reason.STARTUP, grace=grace, detail=container.failing)
 
@@ -33,11 +43,24 @@ def readiness(suspect: Suspect) -> Suspicion | None:
     """It runs, what it needs is ready, and its readiness probe has failed through its window twice."""
     container = suspect.container
     fails = isinstance(container.state, Running) and container.started and container.failing
-    if not fails or container.windows.readiness is None or suspect.free is None or container.since is None:
+    if not fails or container.windows.readiness is None:
+        return None
+    if _NO_COMMAND.search(container.failing):
+        return suspect.now(Reason.READINESS, detail=container.failing)
+    if suspect.free is None or container.since is None:
         return None
     made = cause(suspect.pod, Reason.READINESS, container=container.name, detail=container.failing)
     since = Instant(max(container.since, suspect.free))
-    return lasting(made, since=since, grace=_patience(suspect, container.windows.readiness))
+    found = lasting(made, since=since, grace=_patience(suspect, container.windows.readiness))
+    return _at_the_limit(found, suspect) if container.windows.startup is None else found
+
+
+def _at_the_limit(found: Suspicion | None, suspect: Suspect) -> Suspicion | None:
+    """A program whose start may take as long as it may, by nobody's word but the limit's."""
+    if found is None or found.due is None or suspect.limit is None or suspect.pod.was_ready:
+        return found
+    advice = f"{found.cause.advice}; {_NO_STARTUP_PROBE}"
+    return replace(found, cause=replace(found.cause, advice=advice), due=Instant(max(found.due, suspect.limit)))
 
 
 def _patience(suspect: Suspect, window: float) -> float:

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     STARTUP = "startup probe fails"
     READINESS = "readiness probe fails"
     LIVENESS = "liveness probe fails"
+    HOOK = "start hook fails"
     UNSCHEDULABLE = "no node takes it"
     VOLUME_MISSING = "volume missing"
     VOLUME = "volume cannot be mounted"
@@ -149,14 +150,15 @@ MEANINGS = (
     Meaning(
         reason=Reason.STARTUP,
         means="the startup probe failed for as long as its own settings allow",
-        told="when the platform ends it for that, or at the end of the window",
+        told="when the platform ends it for that, or at the end of the window; "
+        "at once where the probe's command is not in the image",
         advice="mend the start, or give the startup probe more tries",
     ),
     Meaning(
         reason=Reason.READINESS,
         means="it runs, all that it needs is ready, and its readiness probe goes on failing",
         told=f"after {graces.READINESS_WINDOWS} windows of the probe, not before {graces.SETTLING:g} s; "
-        f"without a startup probe not before {graces.WARM_UP:g} s",
+        "without a startup probe at the limit; at once where the probe's command is not in the image",
         advice="ask its readiness path why, or give the probe more tries",
     ),
     Meaning(
@@ -164,6 +166,12 @@ MEANINGS = (
         means="the platform ended it for its liveness probe, again",
         told=_SECOND_END,
         advice="ask its liveness path why, or give the probe more tries",
+    ),
+    Meaning(
+        reason=Reason.HOOK,
+        means="the platform ended it because its postStart hook failed, again",
+        told=_SECOND_END,
+        advice="mend the hook, or what it calls: its output is kept nowhere",
     ),
     Meaning(
         reason=Reason.UNSCHEDULABLE,

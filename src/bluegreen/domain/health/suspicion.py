@@ -35,6 +35,8 @@ class Suspect:
     container: Container
     free: Instant | None = None
     """Since when all that its service needs has been ready; None: it is not."""
+    limit: Instant | None = None
+    """Until when the slot may take; None: nobody says."""
 
     def now(self, reason: Reason, *, word: str = "", detail: str = "", exit_code: int | None = None) -> Suspicion:
         """A cause that counts at once."""

@@ -96,7 +96,7 @@ def judge(snapshot: Snapshot, slot: Slot, *, revision: str, limit: Limit | None 
     for workload in works:
         missing = _missing(workload, revision) or _unsteady(workload, at, again)
         if missing and workload.revision == revision:
-            found = _doom(workload, works, at, again)
+            found = _doom(workload, works, at, again, limit)
             if found is not None:
                 return Doomed(found)
         wants.extend(missing)
@@ -151,13 +151,15 @@ def _state_of(pod: Pod) -> str:
 # --- doom ---------------------------------------------------------------------------------------------------------
 
 
-def _doom(workload: Workload, works: Sequence[Workload], at: Instant, again: list[Instant]) -> Cause | None:
+def _doom(
+    workload: Workload, works: Sequence[Workload], at: Instant, again: list[Instant], limit: Limit | None
+) -> Cause | None:
     """The workload's cause, if it is certain now. ``again`` takes when one may become so."""
     found = _first((rule(workload) for rule in WORKLOAD_RULES), at, again)
     if found is not None:
         return found
-    free = _free(workload, works)
-    causes = [_first(_suspicions(pod, free), at, again) for pod in workload.current]
+    free, end = _free(workload, works), limit.at if limit is not None else None
+    causes = [_first(_suspicions(pod, free, end), at, again) for pod in workload.current]
     if not causes or not all(causes) or len(causes) < workload.replicas:
         return None
     return causes[0]
@@ -174,12 +176,12 @@ def _first(suspicions: Iterable[Suspicion | None], at: Instant, again: list[Inst
     return None
 
 
-def _suspicions(pod: Pod, free: Instant | None) -> Iterator[Suspicion | None]:
+def _suspicions(pod: Pod, free: Instant | None, limit: Instant | None) -> Iterator[Suspicion | None]:
     if pod.ready:
         return
     yield from (rule(pod) for rule in POD_RULES)
     for container in pod.containers:
-        suspect = Suspect(pod=pod, container=container, free=free)
+        suspect = Suspect(pod=pod, container=container, free=free, limit=limit)
         yield from (rule(suspect) for rule in CONTAINER_RULES)
 
 

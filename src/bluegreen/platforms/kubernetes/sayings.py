@@ -75,9 +75,9 @@ class Sayings:
         return said[-1] != _NO_PROMISE if said else None
 
     def condemned(self, container: str) -> str:
-        """The probe for which the kubelet ended the container last."""
-        found = [match for event in self.events if (match := _KILLED.match(event.message)) and match[1] == container]
-        return found[-1][2] if found else ""
+        """The probe, or the hook, for which the kubelet ended the container last."""
+        found = [word for event in self.events if (word := _condemned(event, container))]
+        return found[-1] if found else ""
 
     def probe(self, container: str, *, kind: str) -> str:
         """What came of its probe of this kind last, as in ``readiness: HTTP probe failed with statuscode: 503``."""
@@ -111,6 +111,14 @@ def _trouble(event: Event) -> Trouble:
 def _has_run(pod: Pod) -> bool:
     states: Sequence[str] = [kind for each in pod.containers for kind in (each.state.kind, each.last.kind)]
     return "running" in states or "terminated" in states
+
+
+def _condemned(event: Event, container: str) -> str:
+    """For what the container was ended by the word of this Event; empty: it says nothing of that."""
+    if event.reason == "FailedPostStartHook":
+        return "postStart" if _container_of(event) == container else ""
+    killed = _KILLED.match(event.message)
+    return killed[2] if killed is not None and killed[1] == container else ""
 
 
 def _container_of(event: Event) -> str:
