@@ -79,6 +79,27 @@ def out_of_sight() -> None:
     raise Unseen("the cluster could not be watched: refused", mend="kubectl cluster-info")
 
 
+def unseen(start: float, end: float) -> tuple[Rehearsal, ExitCode]:
+    """A pod without a place, and an API server that is away from then until then."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(unplaced="0/2 nodes are available")
+    rehearsal.platform.unseen = (start, end)
+    return rehearsal, rehearsal.deploy("v2", options=KEEP)
+
+
+def test_what_cannot_be_seen_grows_no_older() -> None:
+    """The pod may have been placed while nobody could look: its grace begins anew when it is seen again."""
+    rehearsal, code = unseen(5.0, 100.0)
+    assert code is ExitCode.FAILED
+    assert 100.0 + graces.UNSCHEDULABLE <= rehearsal.clock.now() < 101.0 + graces.UNSCHEDULABLE
+
+
+def test_a_limit_that_comes_while_nothing_can_be_seen_says_so() -> None:
+    rehearsal, code = unseen(5.0, 1000.0)
+    assert code is ExitCode.TIMED_OUT
+    assert "could not be watched" in ended(rehearsal).why
+
+
 def test_one_end_at_the_start_costs_the_seconds_in_which_it_could_come_again() -> None:
     rehearsal, code = deploy(Behaviour(ready_after=0.5, crash_after=0.2, crashes=1))
     assert code is ExitCode.OK

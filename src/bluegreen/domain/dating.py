@@ -1,7 +1,8 @@
 """Since when things are as they are: each state of a snapshot dated by the one before it.
 
 By our own observation, never by the platform's timestamps: two machines' clocks differ, and a wrong one must doom
-nothing. So a state is never older here than it is in truth, and every grace is kept in full.
+nothing. So a state is never older here than it is in truth, and every grace is kept in full: what could not be seen for
+a while begins anew (``anew``).
 """
 
 from __future__ import annotations
@@ -24,6 +25,24 @@ def dated(now: Snapshot, *, before: Snapshot | None) -> Snapshot:
     known = {(work.service, work.slot): work for work in before.workloads}
     works = tuple(_workload(work, known.get((work.service, work.slot)), at=now.at) for work in now.workloads)
     return replace(now, workloads=works)
+
+
+def anew(seen: Snapshot, *, at: Instant) -> Snapshot:
+    """The snapshot with all that it dates as old as ``at``: until then nobody could see whether it lasted."""
+    return replace(seen, workloads=tuple(_renewed(work, at) for work in seen.workloads))
+
+
+def _renewed(work: Workload, at: Instant) -> Workload:
+    pods = tuple(
+        replace(
+            pod,
+            since=at,
+            containers=tuple(replace(each, since=at) for each in pod.containers),
+            trouble=replace(pod.trouble, since=at) if pod.trouble is not None else None,
+        )
+        for pod in work.pods
+    )
+    return replace(work, pods=pods, problem_since=at if work.problem else None)
 
 
 def _workload(now: Workload, before: Workload | None, *, at: Instant) -> Workload:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.checks import Answer
 from bluegreen.domain.checks import fault as fault_of
-from bluegreen.domain.dating import dated
-from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError
+from bluegreen.domain.dating import anew, dated
+from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, Unseen, PlatformError
 from bluegreen.domain.plan import WorkloadSpec
 from bluegreen.domain.reading import Arrivals, Gap, Histogram, Part, PodCounters, Reading, Timing
 from bluegreen.domain.routing import Conflict, Move, Moved, RouteResult, Unknown
@@ -117,6 +117,9 @@ class FakePlatform:
         self.watch_is_late = False
         """True: the first snapshot of a watch after a write to a route is from before it, as that of an API server's
         watch may be under load."""
+        self.unseen: tuple[float, float] | None = None
+        """From when until when a watch sees nothing, as while an API server is away: nothing is told then, and nothing
+        grows older."""
         self.lock_is_late = False
         """True: a watch does not tell that the lock was lost, as that of an API server may tell of the routes first."""
         self.post_share = 0.0
@@ -213,6 +216,7 @@ class FakePlatform:
             yield replace(self._checked_snapshot(), routes=old)
         last: Snapshot | None = None
         while True:
+            self._wait_sight(until)
             now = self._seen = dated(self._checked_snapshot(), before=self._seen)
             due = again()
             if last is None or now.differs(last) or (due is not None and due <= now.at):
@@ -220,6 +224,15 @@ class FakePlatform:
                 yield now
             else:
                 self._wait_change(until, due)
+
+    def _wait_sight(self, until: Instant) -> None:
+        """Where nothing can be seen now, go to when it can. Raises Unseen."""
+        if self.unseen is None or not self.unseen[0] <= self.clock.now() < self.unseen[1]:
+            return
+        self.clock.wait(until=min(until, Instant(self.unseen[1])))
+        if self.clock.now() >= until:
+            raise Unseen("the platform could not be watched: it is away")
+        self._seen = anew(self._seen, at=self.clock.now()) if self._seen is not None else None
 
     def _wait_change(self, until: Instant, due: Instant | None) -> None:
         """Go to the next instant at which something may change, or that is due. Raises what ends a watch."""

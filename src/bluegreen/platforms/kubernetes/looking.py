@@ -302,7 +302,7 @@ class Watching:
             self._inbox.take(until=over, clock=self._clock)
         except DeadlineExceeded as error:
             if over >= until:
-                trouble = self._trouble()
+                trouble = self.trouble
                 raise (
                     Unseen(f"the cluster could not be watched: {trouble}", mend=trouble.mend) if trouble else error
                 ) from None
@@ -317,7 +317,9 @@ class Watching:
             raise new
         return self._bearing.until(refusals[0].trouble if refusals else None, now=self._clock.now())
 
-    def _trouble(self) -> BluegreenError | None:
+    @property
+    def trouble(self) -> BluegreenError | None:
+        """Why what is known may be old; None: it is what is there."""
         return next((each.trouble for each in self._reflectors.values() if each.trouble is not None), None)
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.routing import Move, RouteResult
     from bluegreen.domain.snapshot import Pod, Route, Snapshot
     from bluegreen.domain.stack import Instant, Marks, Seconds, Slot, Stack
+    from bluegreen.platforms.kubernetes.ages import Ages
     from bluegreen.platforms.kubernetes.asking import Asking
     from bluegreen.platforms.kubernetes.cluster import Cluster
     from bluegreen.platforms.kubernetes.live import Live
@@ -77,8 +78,8 @@ class KubernetesPlatform:
         self._doubts_of_names = doubts
         self._sight = Sight(api, stack=stack, namespace=namespace)
         self._grip: Grip | None = None
-        self._seen: Snapshot | None = None
-        """The newest of all watches: it dates the next."""
+        self._ages: Ages | None = None
+        """Of all watches: the newest snapshot dates the next."""
         self._watching: Watching | None = None
         self._asking: Asking | None = None
 
@@ -183,15 +184,20 @@ class KubernetesPlatform:
 
     def changes(self, *, until: Instant, again: Callable[[], Instant | None] = never) -> Iterator[Snapshot]:
         """As in ports.Platform."""
-        from bluegreen.domain.dating import dated
-
         last: Snapshot | None = None
         for live in self._lives(until, again=again):
-            now = self._seen = dated(self._compose(live), before=self._seen)
-            due = again()
-            if last is None or now.differs(last) or (due is not None and due <= now.at):
+            blind = self._watch().trouble is not None
+            now, due = self._dates().date(self._compose(live), blind=blind), again()
+            if last is None or now.differs(last) or (due is not None and due <= now.at and not blind):
                 last = now
                 yield now
+
+    def _dates(self) -> Ages:
+        if self._ages is None:
+            from bluegreen.platforms.kubernetes.ages import Ages
+
+            self._ages = Ages()
+        return self._ages
 
     def _lives(self, until: Instant, *, again: Callable[[], Instant | None] = never) -> Iterator[Live]:
         """The objects now, then again at each news, and when the reader wants to. Raises what ends a watch."""
@@ -204,11 +210,12 @@ class KubernetesPlatform:
             self._wait(watching, until, due=again())
 
     def _wait(self, watching: Watching, until: Instant, *, due: Instant | None) -> None:
-        """Return at the next news, or when it is due. Raises what ends a watch."""
+        """Return at the next news, or when it is due and can be looked at. Raises what ends a watch."""
+        soon = until if due is None or watching.trouble is not None else min(until, due)
         try:
-            watching.wait(until=until if due is None else min(until, due))
+            watching.wait(until=soon)
         except DeadlineExceeded:
-            if due is None or due >= until:
+            if soon >= until:
                 raise
 
     def _watch(self) -> Watching:
