@@ -182,6 +182,8 @@ class Diagnosis:
     where: str = ""
     event: str = ""
     """What the platform said last about it; empty: nothing, or it cannot be known."""
+    while_there: str = ""
+    """For how long more of the log can be seen, as a clause; empty: for good."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,7 @@ def test_of_a_container_that_ended_its_last_life_tells(clock: RecordingClock) ->
     found, heard = diagnosed(clock, cause(exit_code=3), log("one\n\x1b[31mtwo\x1b[0m password=canary\n"), NO_EVENTS)
     assert found.log == ("one", "two password=***")
     assert found.where == "kubectl logs -n shop a -c c --previous"
+    assert "--keep-failed" in found.while_there
     assert heard[0] == (LOG, BOUNDS | {"previous": "true"})
 
 

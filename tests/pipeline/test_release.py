@@ -200,6 +200,18 @@ def test_a_crash_loop_is_told_in_seconds_and_the_idle_slot_gets_its_images_back(
     assert what in summary(rehearsal).details
 
 
+def test_logs_that_go_with_the_pods_are_not_promised_for_good() -> None:
+    """When the slot was put back, its logs are those of the version before."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=0.2)
+    rehearsal.platform.logs_are_there = "while its pods are there"
+    rehearsal.deploy("v2")
+    told = [line for line in summary(rehearsal).details if line.startswith("what to do: ")]
+    assert told == [
+        "what to do: its last log lines say why: bluegreen logs back --slot green shows more while its pods are there"
+    ]
+
+
 def test_keep_failed_leaves_the_failed_version_and_says_so() -> None:
     rehearsal = Rehearsal()
     rehearsal.platform.behaviours["v2"] = Behaviour(crash_after=0.2)

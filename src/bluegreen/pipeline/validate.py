@@ -121,15 +121,16 @@ def _doomed(tools: Tools, cause: Cause) -> SlotDoomed:
         found = Diagnosis(where=f"its log cannot be read now: {error}")
     cause = explained(cause, log=found.log, event=found.event)
     tools.emit(Diagnosed(cause=cause, log=found.log, where=found.where))
-    return SlotDoomed(cause, mend=_what_to_do(tools, cause))
+    return SlotDoomed(cause, mend=_what_to_do(tools, cause, found.while_there))
 
 
-def _what_to_do(tools: Tools, cause: Cause) -> str:
-    """The cause's own advice; for what has run, where more of its log is as well."""
+def _what_to_do(tools: Tools, cause: Cause, while_there: str) -> str:
+    """The cause's own advice; for what has run, where more of its log is as well, and for how long."""
     if cause.exit_code is None and cause.reason not in _RUNS:
         return cause.advice
     more = f"bluegreen logs {tools.stack.short(cause.service)} --slot {cause.slot} shows more"
-    return f"{cause.advice}: {more}" if cause.advice else more
+    lasting = f"{more} {while_there}" if while_there else more
+    return f"{cause.advice}: {lasting}" if cause.advice else lasting
 
 
 def _timed_out(slot: Slot, found: TimedOut) -> ReleaseTimedOut:

@@ -117,6 +117,8 @@ class FakePlatform:
         self.watch_is_late = False
         """True: the first snapshot of a watch after a write to a route is from before it, as that of an API server's
         watch may be under load."""
+        self.logs_are_there = ""
+        """For how long more of a log can be seen, as a clause: a pod's goes with it. Empty: for good."""
         self.unseen: tuple[float, float] | None = None
         """From when until when a watch sees nothing, as while an API server is away: nothing is told then, and nothing
         grows older."""
@@ -371,7 +373,8 @@ class FakePlatform:
     def diagnose(self, cause: Cause, *, until: Instant) -> Diagnosis:
         """A log of one line."""
         self._call("diagnose", until)
-        return Diagnosis(log=(f"the last line of {cause.pod or cause.service}",), where="memory")
+        log = (f"the last line of {cause.pod or cause.service}",)
+        return Diagnosis(log=log, where="memory", while_there=self.logs_are_there)
 
     def end(self, slot: Slot, *, order: Sequence[str], grip: Grip, until: Instant) -> EndedSlot:
         """End one service after the other; one that was gone already is none of them."""

@@ -70,8 +70,12 @@ def diagnose(cause: Cause, *, api: Api, namespace: str, until: Instant, marks: S
     log = _Log(namespace=namespace, pod=cause.pod, container=cause.container, previous=cause.exit_code is not None)
     lines, where = _best(log, api=api, until=until)
     event = _warning(cause, api=api, namespace=namespace, until=until)
-    return Diagnosis(log=lines, where=_COMMANDS.get(cause.reason, "").format(namespace=namespace) or where, event=event)
+    where = _COMMANDS.get(cause.reason, "").format(namespace=namespace) or where
+    return Diagnosis(log=lines, where=where, event=event, while_there=_WHILE_THERE)
 
+
+_WHILE_THERE = "while its pods are there, and deploy --keep-failed leaves them"
+"""Their logs go with them, when the slot is put back."""
 
 _COMMANDS: dict[str, str] = {
     Reason.QUOTA: "kubectl describe -n {namespace} resourcequota",
