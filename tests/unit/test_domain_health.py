@@ -234,6 +234,45 @@ def test_readiness_may_wait_for_what_is_needed(back: Pod, at: float, expected: s
     assert (found.cause.service if isinstance(found, Doomed) else "") == expected
 
 
+def ended(*, since: float, last: Terminated = CRASHED) -> Pod:
+    """It waits for its third life, since then."""
+    container = Container(name="main", state=LOOP, last=last, restarts=1, since=Instant(since))
+    return replace(pod(service="pair-front", ready=False, since=0.0), containers=(container,))
+
+
+def starts(*, condemned: str) -> Pod:
+    container = Container(name="main", started=False, condemned=condemned, last=CRASHED, restarts=1)
+    return replace(pod(service="pair-front", ready=False), containers=(container,))
+
+
+STARTING_BACK, READY_BACK = pod(ready=False, since=0.0), pod(since=20.0)
+
+
+@pytest.mark.parametrize(
+    ("back", "front", "expected"),
+    [
+        (STARTING_BACK, ended(since=11.0), ""),  # it gives up at once where nobody answers, and is started again
+        (READY_BACK, ended(since=11.0), ""),
+        (READY_BACK, ended(since=24.0), ""),  # that life may have begun before
+        (READY_BACK, ended(since=31.0), Reason.CRASH_LOOP),
+        (READY_BACK, replace(ended(since=31.0), containers=(Container(name="main", last=CRASHED, restarts=2),)), ""),
+        (STARTING_BACK, ended(since=11.0, last=Terminated(exit_code=137, reason="OOMKilled")), Reason.OUT_OF_MEMORY),
+        (STARTING_BACK, ended(since=11.0, last=Terminated(exit_code=128, reason="StartError")), Reason.CANNOT_CREATE),
+        (STARTING_BACK, starts(condemned="startup"), ""),
+        (READY_BACK, starts(condemned="startup"), Reason.STARTUP),
+    ],
+)
+def test_ends_may_be_for_what_is_needed(back: Pod, front: Pod, expected: str) -> None:
+    dated_front = replace(front, containers=tuple(_dated(each, 31.0) for each in front.containers))
+    works = workload(back, replicas=1), workload(dated_front, service="pair-front", replicas=1, needs=("pair-back",))
+    found = verdict(*works, at=32.0)
+    assert (found.cause.reason if isinstance(found, Doomed) else "") == expected
+
+
+def _dated(container: Container, at: float) -> Container:
+    return container if container.since is not None else replace(container, since=Instant(at))
+
+
 # A program without a startup probe may take as long to start as the limit gives it.
 
 

@@ -8,7 +8,8 @@ from bluegreen.domain.health import graces
 from bluegreen.domain.health.hiccups import CACHE_RACE
 from bluegreen.domain.health.reasons import Reason
 from bluegreen.domain.health.starting import REFUSED_STARTS
-from bluegreen.domain.snapshot import Waiting
+from bluegreen.domain.snapshot import Running, Waiting
+from bluegreen.domain.stack import Instant, after
 
 if TYPE_CHECKING:
     from bluegreen.domain.health.suspicion import Suspect, Suspicion
@@ -18,8 +19,10 @@ _STARTING = frozenset({"ContainerCreating", "PodInitializing", "Pending"})
 """Waiting in the usual way: the next life is about to begin."""
 
 
+_ALWAYS = Instant(float("-inf"))
+"""A service that needs no other has been free all the time."""
 _NAMED = frozenset({Reason.OUT_OF_MEMORY, Reason.CANNOT_CREATE})
-"""Where the platform's own word says more."""
+"""Where the platform's own word says more: they have nothing to do with what the service needs."""
 
 
 def crash(suspect: Suspect) -> Suspicion | None:
@@ -28,6 +31,8 @@ def crash(suspect: Suspect) -> Suspicion | None:
     if last is None or _ends(container) <= graces.RESTARTS_ALLOWED:
         return None
     reason = _why(suspect, last)
+    if reason not in _NAMED and _may_have_missed_a_need(suspect):
+        return None
     word = last.reason if reason in _NAMED else ""
     return suspect.now(reason, word=word, detail=last.message, exit_code=last.exit_code)
 
@@ -37,6 +42,18 @@ def _ends(container: Container) -> int:
     state = container.state
     paused = isinstance(state, Waiting) and state.reason not in _STARTING and not CACHE_RACE.fits(state.message)
     return container.restarts + (1 if paused and container.restarts else 0)
+
+
+def _may_have_missed_a_need(suspect: Suspect) -> bool:
+    """Whether it may have ended because what its service needs was not ready: some programs leave waiting to whoever
+    starts them again. Their first end after that counts, with those before it.
+    """
+    if suspect.free is None:
+        return True
+    if suspect.free == _ALWAYS or suspect.container.since is None:
+        return False
+    running = isinstance(suspect.container.state, Running)
+    return running or suspect.container.since <= after(suspect.free, graces.NEEDS)
 
 
 def _why(suspect: Suspect, last: Terminated) -> Reason:

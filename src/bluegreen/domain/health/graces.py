@@ -50,6 +50,9 @@ is tried again within seconds, and a volume may have to leave another node first
 NODE: Seconds = 30.0
 """A node that does not answer. Kubernetes itself waits for 300 s before it gives its pods up."""
 
+NEEDS: Seconds = 5.0
+"""What was under way when the services that are needed became ready: a life that ends then began before."""
+
 PROBE_SLACK: Seconds = 3.0
 """What a kubelet says of a container may be so late: it reports once a second, and later under load."""
 

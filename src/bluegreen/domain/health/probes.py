@@ -25,7 +25,7 @@ _NO_STARTUP_PROBE = "it has no startup probe, so only the limit says how long a 
 def startup(suspect: Suspect) -> Suspicion | None:
     """The startup probe's window is over: the platform says so by ending it, else the time does."""
     container = suspect.container
-    if container.started:
+    if container.started or suspect.free is None:  # it may wait for what it needs in its start, too
         return None
     if container.condemned == "startup":
         last = container.last
