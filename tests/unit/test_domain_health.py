@@ -143,6 +143,14 @@ def test_why_a_pod_is_not_ready_is_said(one: Pod, why: str) -> None:
     assert verdict(workload(one, replicas=1)) == Progressing((f"pair-back 0/1 ready ({why})",))
 
 
+def test_what_keeps_pods_from_being_made_is_said_while_it_may_pass() -> None:
+    """A webhook that cannot be called has half a minute; nobody is to look at "0/2 ready" and nothing else for that."""
+    down = 'failed calling webhook "w.example": connection refused'
+    found = verdict(workload(problem=down, problem_since=0.0), at=1.0)
+    assert isinstance(found, Progressing)
+    assert found.wants == (f"pair-back 0/2 ready ({down})",)
+
+
 def test_one_bad_container_is_enough() -> None:
     sidecar = Container(name="proxy", state=LOOP, last=CRASHED, restarts=2)
     two = pod(ready=False)

@@ -128,11 +128,9 @@ def _unsteady(workload: Workload, at: Instant, again: list[Instant]) -> list[str
 
 
 def _why(workload: Workload) -> str:
-    for pod in workload.current:
-        reason = _state_of(pod)
-        if reason:
-            return f" ({reason})"
-    return ""
+    """What stops its pods from being made, else what the first of them waits for."""
+    said = (workload.problem, *(_state_of(pod) for pod in workload.current))
+    return next((f" ({reason})" for reason in said if reason), "")
 
 
 def _state_of(pod: Pod) -> str:
