@@ -269,6 +269,19 @@ def test_what_keeps_a_pod_from_starting(made: Any, events: list[dict[str, Any]],
     assert (trouble.reason if trouble is not None else "") == expected
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [("NodeNotReady", "SandboxChanged", ""), ("Unhealthy", "NodeNotReady", "NodeNotReady")],
+    ids=["it is back", "it is gone"],
+)
+def test_what_was_said_last_is_what_was_written_last(first: str, second: str, expected: str) -> None:
+    """A node whose clock is wrong: by the clocks, what its kubelet says and what is said of it are the other way round."""
+    events = [said(first, at=8), said(second, at=9)]
+    events[0]["lastTimestamp"] = "2026-01-01T00:05:00Z"
+    trouble = seen(unready(sandbox="True"), *events).trouble
+    assert (trouble.reason if trouble is not None else "") == expected
+
+
 def nowhere(reason: str = "Unschedulable", **status: Any) -> Any:
     conditions = [{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/2 nodes"}]
     return pod(

@@ -99,9 +99,9 @@ def sayings(events: Iterable[Event]) -> Mapping[str, Sayings]:
     return {uid: Sayings(events=tuple(found)) for uid, found in by_pod.items()}
 
 
-def _when(event: Event) -> tuple[float, int, str]:
-    """Most are dated to the second; then a longer or greater version is the later write."""
-    return event.last, len(event.meta.version), event.meta.version
+def _when(event: Event) -> tuple[int, str, float]:
+    """By the API server's count of writes: each event has the clock of whoever wrote it, and two of them differ."""
+    return len(event.meta.version), event.meta.version, event.last
 
 
 def _trouble(event: Event) -> Trouble:
