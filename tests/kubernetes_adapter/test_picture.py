@@ -156,6 +156,21 @@ def test_an_init_container_that_is_done_is_not_a_crash_and_one_that_failed_is() 
         assert [container.name for container in containers] == names
 
 
+@pytest.mark.parametrize(
+    ("policy", "code", "doomed"), [(None, 0, False), (None, 3, True), ("Always", 0, True)], ids=str
+)
+def test_an_init_container_is_done_again_with_each_sandbox(policy: str | None, code: int, *, doomed: bool) -> None:
+    """A sandbox that was lost twice, as on a node that restarts, is no program that ends by itself."""
+    made = pod("pair-back", GREEN, 1, ready=False)
+    made["spec"] = {"nodeName": "n1", "initContainers": [{"name": "init", "restartPolicy": policy}]}
+    ended = {"terminated": {"exitCode": code, "reason": "Completed"}}
+    again = {"name": "init", "ready": False, "state": {"running": {}}, "lastState": ended, "restartCount": 2}
+    made["status"]["initContainerStatuses"] = [again]
+    made["status"]["containerStatuses"][0]["state"] = {"waiting": {"reason": "PodInitializing"}}
+    found = snapshot(pods=[made], deployments=[deployment("pair-back", GREEN, replicas=1)])
+    assert isinstance(judge(found, GREEN, revision=""), Doomed) is doomed
+
+
 def test_pods_that_are_over_or_on_their_way_out() -> None:
     evicted = pod("pair-back", GREEN, 1, status={"phase": "Failed", "reason": "Evicted"})
     going = pod("pair-back", GREEN, 2, metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
@@ -275,7 +290,7 @@ def test_what_keeps_a_pod_from_starting(made: Any, events: list[dict[str, Any]],
     ids=["it is back", "it is gone"],
 )
 def test_what_was_said_last_is_what_was_written_last(first: str, second: str, expected: str) -> None:
-    """A node whose clock is wrong: by the clocks, what its kubelet says and what is said of it are the other way round."""
+    """A node whose clock is wrong: by the clocks, what its kubelet says and what is said of it stand the wrong way."""
     events = [said(first, at=8), said(second, at=9)]
     events[0]["lastTimestamp"] = "2026-01-01T00:05:00Z"
     trouble = seen(unready(sandbox="True"), *events).trouble

@@ -201,6 +201,8 @@ class Pod:
     probes: tuple[ProbeTimes, ...] = ()
     gates: tuple[str, ...] = ()
     """Conditions that others set, and that it is not ready without."""
+    steps: tuple[str, ...] = ()
+    """The init containers that have to end before the others start: not those that go on beside them."""
 
     @property
     def over(self) -> bool:
@@ -465,6 +467,11 @@ def pod_of(item: Json) -> Pod:
         nominated=status.at("nominatedNodeName").text(),
         probes=tuple(_probe_times(one) for kind in _PROBED for one in node.at("spec", kind).items()),
         gates=tuple(one.at("conditionType").text() for one in node.at("spec", "readinessGates").items()),
+        steps=tuple(
+            one.at("name").text()
+            for one in node.at("spec", "initContainers").items()
+            if one.at("restartPolicy").text() != "Always"
+        ),
     )
 
 

@@ -276,13 +276,19 @@ def _container(pod: objects.Pod, status: objects.ContainerStatus, said: Sayings)
     return Container(
         name=status.name,
         state=_state(status.state),
-        last=_ended(status.last) if status.last.kind == "terminated" else None,
+        last=_last(pod, status),
         restarts=status.restarts,
         started=status.started,
         failing=_failing(status, said),
         windows=Windows(startup=times.startup, readiness=times.readiness) if times is not None else Windows(),
         condemned=said.condemned(status.name),
     )
+
+
+def _last(pod: objects.Pod, status: objects.ContainerStatus) -> Terminated | None:
+    """How it ended before. A step that was done is no end to speak of: it is made again with each new sandbox."""
+    done = status.name in pod.steps and status.last.exit_code == 0
+    return _ended(status.last) if status.last.kind == "terminated" and not done else None
 
 
 def _failing(status: objects.ContainerStatus, said: Sayings) -> str:
