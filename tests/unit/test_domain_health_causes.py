@@ -316,6 +316,7 @@ EPHEMERAL = (
 ONLY_ONE = "0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
 ONLY_ONE += "ReadWriteOncePod access mode."
 SECRET = 'MountVolume.SetUp failed for volume "v" : secret "s" not found'
+AUTHORITIES = 'MountVolume.SetUp failed for volume "kube-api-access-x" : configmap "kube-root-ca.crt" not found'
 KEY = 'MountVolume.SetUp failed for volume "v" : references non-existent config key: k'
 RACE = 'MountVolume.SetUp failed for volume "v" : failed to sync secret cache: timed out; secret "s" not found'
 MULTI = 'Multi-Attach error for volume "v": Volume is already used by pod(s) p-9'
@@ -343,6 +344,8 @@ PODS = [
     (bad(trouble=Trouble(reason="FailedMount", message=SECRET)), 0, Reason.VOLUME_MISSING),
     (bad(trouble=Trouble(reason="FailedMount", message=KEY)), 0, Reason.VOLUME_MISSING),
     (bad(trouble=Trouble(reason="FailedMount", message=RACE)), 29, ""),
+    (bad(trouble=Trouble(reason="FailedMount", message=AUTHORITIES)), 29, ""),
+    (bad(trouble=Trouble(reason="FailedMount", message=AUTHORITIES)), 30, Reason.VOLUME),
     (bad(trouble=Trouble(reason="FailedMount", message="timed out")), 29, ""),
     (bad(trouble=Trouble(reason="FailedMount", message="timed out")), 30, Reason.VOLUME),
     (bad(trouble=Trouble(reason="FailedAttachVolume", message=MULTI)), 29, ""),

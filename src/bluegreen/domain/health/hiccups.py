@@ -57,6 +57,11 @@ FRESH_NODE = Hiccup(
     looks=re.compile(r"services have not yet been read|no relationship found between node"),
     why="a kubelet that has just started has not read the Services yet, and may not read the pod's ConfigMaps yet",
 )
+FRESH_NAMESPACE = Hiccup(
+    name="fresh namespace",
+    looks=re.compile(r"\"kube-root-ca\.crt\" not found|object \S+ not registered"),
+    why="the authorities that each pod trusts are put into a new namespace by a controller, within seconds",
+)
 CONTENT = Hiccup(
     name="node's content",
     looks=re.compile(r"content digest \S+ not found|content at \S+ not found|unexpected media type"),
@@ -68,7 +73,17 @@ CREDENTIALS = Hiccup(
     why='who gives the node its right to pull says "not found" of itself, not of the image',
 )
 
-HICCUPS = (CACHE_RACE, NAME_LOOKUP, DEADLINE, RESERVED_NAME, BUSY_REGISTRY, FRESH_NODE, CONTENT, CREDENTIALS)
+HICCUPS = (
+    CACHE_RACE,
+    NAME_LOOKUP,
+    DEADLINE,
+    RESERVED_NAME,
+    BUSY_REGISTRY,
+    FRESH_NODE,
+    FRESH_NAMESPACE,
+    CONTENT,
+    CREDENTIALS,
+)
 
 
 def is_hiccup(message: str, *, besides: Hiccup | None = None) -> bool:
