@@ -267,6 +267,7 @@ MOUNT = said("FailedMount", 'secret "s" not found', at=3)
         (unready(sandbox="False", state=CREATING), [MOUNT], "FailedMount"),
         (unready(sandbox="False", state=CREATING), [said("FailedAttachVolume", at=1), MOUNT], "FailedMount"),
         (unready(sandbox="False", state=CREATING), [MOUNT, said("Scheduled", at=4)], "FailedMount"),
+        (unready(sandbox="False", state=CREATING), [said("NetworkNotReady", at=1)], "NetworkNotReady"),
         (unready(sandbox="True", state=CREATING), [MOUNT], ""),  # it is mounted by now, and an image is pulled
         (unready(sandbox="False"), [MOUNT], ""),  # it has run
         (unready(state=CREATING), [MOUNT], "FailedMount"),  # a kubelet that does not say
@@ -295,6 +296,18 @@ def test_what_was_said_last_is_what_was_written_last(first: str, second: str, ex
     events[0]["lastTimestamp"] = "2026-01-01T00:05:00Z"
     trouble = seen(unready(sandbox="True"), *events).trouble
     assert (trouble.reason if trouble is not None else "") == expected
+
+
+def test_a_node_that_is_not_set_up_is_told_and_no_cause() -> None:
+    """Until the limit: its network plugin may be on its way."""
+    words = "network is not ready: cni plugin not initialized"
+    made = unready(sandbox="False", state=CREATING)
+    single = live(pods=[made], deployments=[deployment("pair-back", GREEN, replicas=1)])
+    found = replace(single, events=(event_of(said("NetworkNotReady", words, at=1)),))
+    first = dated(compose(found, stack=STACK, at=Instant(5.0)), before=None)
+    verdict = judge(replace(first, at=Instant(999.0)), GREEN, revision="")
+    assert isinstance(verdict, Progressing)
+    assert verdict.wants[0] == f"pair-back 0/1 ready ({words})"
 
 
 def nowhere(reason: str = "Unschedulable", **status: Any) -> Any:

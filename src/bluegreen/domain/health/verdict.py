@@ -10,7 +10,7 @@ from bluegreen.domain.health.suspicion import Suspect
 from bluegreen.domain.snapshot import Waiting
 from bluegreen.domain.stack import Instant, after
 from bluegreen.domain.values import dataclass
-from bluegreen.domain.words import GATE_WORDS
+from bluegreen.domain.words import DELAY_WORDS, GATE_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -137,7 +137,7 @@ def _state_of(pod: Pod) -> str:
     if pod.unplaced:
         return pod.promised or pod.unplaced
     if pod.trouble is not None:
-        return pod.trouble.message if pod.trouble.reason in GATE_WORDS else pod.trouble.reason
+        return pod.trouble.message if pod.trouble.reason in GATE_WORDS | DELAY_WORDS else pod.trouble.reason
     for container in pod.containers:
         if isinstance(container.state, Waiting):
             return container.state.reason

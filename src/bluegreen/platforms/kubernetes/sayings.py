@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.excerpt import shown
 from bluegreen.domain.snapshot import Trouble
 from bluegreen.domain.values import dataclass
-from bluegreen.domain.words import GATE_WORDS, NODE_WORDS, SETUP_WORDS
+from bluegreen.domain.words import DELAY_WORDS, GATE_WORDS, NODE_WORDS, SETUP_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +24,7 @@ LONGEST = 300
 _KILLED = re.compile(r"Container (\S+) failed (startup|liveness) probe, will be restarted")
 _FAILED = re.compile(r"(Startup|Readiness|Liveness) probe (?:failed|errored)[^:]*: (.*)", re.DOTALL)
 _CONTAINER = re.compile(r"spec\.(?:initC|c)ontainers\{(.+)\}")
+_NOT_SET_UP = SETUP_WORDS | DELAY_WORDS
 _PROMISES = frozenset({"TriggeredScaleUp", "Nominated"})
 """How the cluster autoscaler and Karpenter say that a node is being made."""
 _NO_PROMISE = "NotTriggerScaleUp"
@@ -47,8 +48,8 @@ class Sayings:
             return _trouble(last)
         set_up = pod.condition("PodReadyToStartContainers")
         if set_up is None:  # not said by this kubelet: then only what was said last is still true
-            return _trouble(last) if last is not None and last.reason in SETUP_WORDS else None
-        said = [event for event in self.events if event.reason in SETUP_WORDS]
+            return _trouble(last) if last is not None and last.reason in _NOT_SET_UP else None
+        said = [event for event in self.events if event.reason in _NOT_SET_UP]
         return _trouble(said[-1]) if said and set_up.status == "False" and not _has_run(pod) else None
 
     def promise(self, pod: Pod, *, coming: bool) -> str:
