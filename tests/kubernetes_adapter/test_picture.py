@@ -202,6 +202,14 @@ def test_what_kept_the_spec_before_from_making_pods_is_no_word_about_the_newest(
     assert snapshot(deployments=works, pods=[]).workload("pair-back", GREEN).problem == ""
 
 
+def test_a_replica_set_that_cannot_be_made_is_told_though_the_spec_is_not_seen() -> None:
+    """A quota of ``count/replicasets.apps``, or a webhook: then nothing has failed, and no spec was observed."""
+    why = 'Failed to create new replica set "pair-back-green-7d9": replicasets.apps is forbidden: exceeded quota: q'
+    stuck = [{"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError", "message": why}]
+    works = [deployment("pair-back", GREEN, status={"conditions": stuck, "observedGeneration": 2})]
+    assert snapshot(deployments=works, pods=[]).workload("pair-back", GREEN).problem == why
+
+
 def test_a_paused_deployment_says_how_to_go_on() -> None:
     works = [deployment("pair-back", GREEN, paused=True)]
     assert "kubectl rollout resume" in snapshot(deployments=works).workload("pair-back", GREEN).problem

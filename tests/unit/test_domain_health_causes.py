@@ -372,6 +372,7 @@ def test_pods(one: Pod, age: float, expected: str) -> None:
 
 
 FORBIDDEN = 'pods "x" is forbidden: '
+NO_SET = 'Failed to create new replica set "x-7d9": '
 CONFLICT = 'Operation cannot be fulfilled on resourcequotas "q": the object has been modified'
 PROBLEMS = [
     (FORBIDDEN + "exceeded quota: q, requested: pods=1, used: pods=4, limited: pods=4", 4, ""),
@@ -403,6 +404,9 @@ PROBLEMS = [
     ),
     ('Pod "x" is invalid: spec.containers[0].resources.requests: Invalid value: "2"', 0, Reason.ADMISSION),
     (FORBIDDEN + "unable to create new content in namespace shop because it is being terminated", 0, Reason.ADMISSION),
+    (NO_SET + "exceeded quota: q, requested: count/replicasets.apps=1", 5, Reason.QUOTA),
+    (NO_SET + 'admission webhook "w.example" denied the request: no', 9, ""),
+    (NO_SET + 'admission webhook "w.example" denied the request: no', 10, Reason.ADMISSION),
     ("something else", 9, ""),
     ("something else", 10, Reason.NO_PODS),
 ]

@@ -22,6 +22,8 @@ _UNASKED = re.compile(r"failed calling webhook")
 _NOT_YET = re.compile(r"error looking up service account|status unknown for quota|not yet ready to handle request")
 """What is made by controllers that may be slower than ours, and what an API server has not read yet."""
 _REFUSED = re.compile(r"is forbidden|denied (?:the )?request|denied request|violates PodSecurity|is invalid")
+_NO_SET = re.compile(r"^Failed to create new replica set")
+"""May be about the version before, until the controller has looked at this one."""
 _PAUSED = re.compile(r"is paused")
 
 
@@ -50,6 +52,8 @@ def _grace(said: str) -> float | None:
         return graces.WEBHOOK
     if _QUOTA.search(said):
         return graces.QUOTA
+    if _NO_SET.search(said):
+        return graces.REFUSAL
     certain = _PAUSED.search(said) or (_REFUSED.search(said) and not _NOT_YET.search(said) and not is_hiccup(said))
     return None if certain else graces.REFUSAL
 

@@ -137,6 +137,11 @@ class Deployment:
         said = (one.message for one in self.conditions if one.kind == "ReplicaFailure" and one.status == "True")
         return next(said, "")
 
+    @property
+    def unmade(self) -> str:
+        """Why its newest ReplicaSet itself cannot be made; empty: it can. The spec does not count as seen then."""
+        return next((one.message for one in self.conditions if one.reason == "ReplicaSetCreateError"), "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSet:

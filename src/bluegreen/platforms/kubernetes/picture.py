@@ -152,8 +152,8 @@ def _problem(found: objects.Deployment) -> str:
     if found.paused:
         return f"the Deployment {found.meta.name} is paused: kubectl rollout resume deployment/{found.meta.name}"
     if found.observed < found.meta.generation:
-        return ""  # what the controller said is about the spec before
-    return _said(found.refused)
+        return _said(found.unmade)  # what else the controller said is about the spec before
+    return _said(found.refused or found.unmade)
 
 
 def _overdue(found: objects.Deployment) -> float | None:
