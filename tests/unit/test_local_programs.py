@@ -114,6 +114,13 @@ def test_excerpts_are_bounded_and_without_control_characters(tmp_path: Path) -> 
     assert len(tail(log)) <= 4096
 
 
+def test_the_last_line_tells_no_secret(tmp_path: Path) -> None:
+    """It is the cause of the end: on the screen, in the journal, in the report and in the notice."""
+    log = tmp_path / "a.log"
+    log.write_text("cannot connect to postgres://ann:canary@db/shop\n")
+    assert last_line(log) == "cannot connect to postgres://ann:***@db/shop"
+
+
 def test_a_life_that_said_nothing_has_no_last_line(tmp_path: Path) -> None:
     log = tmp_path / "web.log"
     log.write_text("bluegreen: start of web v1\nold words\nbluegreen: start of web v1\n")

@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from bluegreen.domain.excerpt import shown
 from bluegreen.platforms.local.programs import START_LINE
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ def last_words(path: Path, *, count: int) -> tuple[str, ...]:
 
 
 def last_line(path: Path) -> str:
-    """The last line of the program's newest life; empty: it said nothing."""
+    """The last line of the program's newest life, as it may be told and kept; empty: it said nothing."""
     lines = last_lines(path, count=1)
     if not lines or lines[0].startswith(START_LINE):
         return ""
-    return lines[0]
+    return shown(lines[0])
 
 
 def bound_all(folder: Path, *, limit: int = LIMIT) -> None:
