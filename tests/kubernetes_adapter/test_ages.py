@@ -9,7 +9,7 @@ from tests.kubernetes_adapter.cluster_kit import Served
 from tests.kubernetes_transport.server import reply, reset
 from tests.unit.domain_kit import pod, snapshot, workload
 
-from bluegreen.domain.errors import NotSeen
+from bluegreen.domain.errors import Unseen
 from bluegreen.domain.snapshot import Pod, Snapshot, Trouble, Waiting
 from bluegreen.domain.stack import Instant
 from bluegreen.domain.values import replace
@@ -80,5 +80,5 @@ def test_a_stack_that_cannot_be_watched_is_not_looked_at_again() -> None:
     """What is known of it is from before; the limit says why nothing more is."""
     told = told_until(320.0, again=200.0)
     assert next(told) < 200.0
-    with pytest.raises(NotSeen, match="the cluster could not be watched"):
+    with pytest.raises(Unseen, match="the cluster could not be watched"):
         next(told)
