@@ -199,6 +199,10 @@ FINE = {
     "a number, where the idle slot says nothing of its ports": lambda s: numbered(s, []),
     "a number that it has among others": lambda s: numbered(s, [{"containerPort": 9090}, {"containerPort": 8080}]),
     "a port of a sidecar that goes on running": lambda s: sidecar_port(s),
+    "the same port behind another one": lambda s: s.container("prices-on-the-right")["ports"].insert(
+        0, {"name": "metrics", "containerPort": 9090}
+    ),
+    "the same port in a later container": lambda s: s.template("prices-on-the-right")["containers"].reverse(),
 }
 
 

@@ -258,7 +258,7 @@ def _different_ports(users: Service, marks: Marks, place: Place) -> Iterator[Fin
             continue
         found = {slot: _target(place.live.deployment(marks.service, slot), port.target) for slot in Slot}
         here, there = found[place.target.other], found[place.target]
-        if place.live.deployment(marks.service, place.target) is None or here == there:
+        if place.live.deployment(marks.service, place.target) is None or _number(here) == _number(there):
             continue
         said = f"no port called {port.target}" if there is None else f"{port.target} on port {there[1]}"
         served = f"on {here[1]}" if here is not None else "nowhere"
@@ -288,6 +288,11 @@ def _missing_number(users: Service, number: int, marks: Marks, place: Place) -> 
 
 Target = tuple[str, int]
 """Where the number stands in the pod template, as a JSON Pointer, and the number."""
+
+
+def _number(target: Target | None) -> int | None:
+    """Where it stands may differ: one slot has a sidecar or a port more."""
+    return target[1] if target is not None else None
 
 
 def _target(found: Deployment | None, name: str) -> Target | None:
