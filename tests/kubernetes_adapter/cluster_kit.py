@@ -105,14 +105,21 @@ class Served:
         return refuse(404, "NotFound", f'"{path}" not found')
 
     @contextmanager
-    def platform(self, *, direct: bool = False) -> Iterator[KubernetesPlatform]:
+    def platform(self, *, direct: bool = False, doubts: tuple[Finding, ...] = ()) -> Iterator[KubernetesPlatform]:
         """The platform over it."""
         with ScriptedServer(*[self.step] * 500) as server:
             cluster = cluster_at(server.port)
             with (
                 Api(cluster, clock=self.clock, pace=PACE) as api,
                 KubernetesPlatform(
-                    cluster, api=api, stack=alfred(), namespace="alfred", clock=self.clock, direct=direct, plans=True
+                    cluster,
+                    api=api,
+                    stack=alfred(),
+                    namespace="alfred",
+                    clock=self.clock,
+                    direct=direct,
+                    plans=True,
+                    doubts=doubts,
                 ) as platform,
             ):
                 yield platform

@@ -187,6 +187,75 @@ def test_what_cannot_be_told_is_said(case: Doubt) -> None:
     assert case.mend in doubts[0].mend
 
 
+def called_by(there: Shop, key: str) -> Shop:
+    """The shop, whose programs are told by another label than a recommended one."""
+    usual = "app.kubernetes.io/name"
+    every = [one["spec"]["selector"] for one in there.services.values()]
+    every += [one["spec"]["template"]["metadata"]["labels"] for one in there.deployments.values()]
+    for labels in every:
+        labels[key] = labels.pop(usual)
+    return there
+
+
+def test_a_label_with_a_services_name_says_which_program_it_is() -> None:
+    found = discover(shop(), called_by(Shop(), "program").objects)
+    assert found.doubts == ()
+    assert marks(found.stack, "prices").slot_label == KEY
+
+
+@pytest.mark.parametrize("key", ["program", "io.kompose.service"])
+def test_another_program_is_no_slot_of_this_one(key: str) -> None:
+    """The idle slot is yet to be made; beside it runs a program that differs in its name alone."""
+    there = called_by(Shop(), key)
+    one_side(there)
+    alone = shop(Service(name="shop-prices", users="prices", image="shop/prices", port=80))
+    (doubt,) = discover(alone, there.objects).doubts
+    assert (doubt.rule, "there is one slot only" in doubt.text) == (Rule.UNKNOWN_SLOTS, True)
+    assert "prices-on-the-left" in doubt.mend
+
+
+def by_release(there: Shop) -> Shop:
+    """A Helm release for each slot, which nothing but its name tells from the other's."""
+    for one in there.services.values():
+        selector = one["spec"]["selector"]
+        selector["app.kubernetes.io/instance"] = f"prices-{selector.pop(KEY)}"
+    for one in there.deployments.values():
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        labels["app.kubernetes.io/instance"] = f"prices-{labels.pop(KEY)}"
+    return there
+
+
+def test_slots_that_are_releases_of_a_chart_are_asked_about_with_the_line_that_settles_it() -> None:
+    there = by_release(Shop()).objects
+    prices = Service(name="prices", image="shop/prices", port=80)
+    (doubt,) = discover(shop(prices), there).doubts
+    assert "prices-on-the-right has another app.kubernetes.io/instance" in doubt.text
+    assert doubt.mend.endswith("kubernetes: {slot_label: app.kubernetes.io/instance}")
+
+    settled = discover(shop(prices, slot_label="app.kubernetes.io/instance"), there)
+    assert settled.doubts == ()
+    assert marks(settled.stack, "prices").values == ((BLUE, "prices-left"), (GREEN, "prices-right"))
+
+
+@pytest.mark.parametrize(("left", "right", "blue"), [("primary", "green", "primary"), ("active", "blue", "blue")])
+def test_blue_and_green_are_what_they_say_beside_another_word(left: str, right: str, blue: str) -> None:
+    there = Shop()
+    every = [one["spec"]["selector"] for one in there.services.values()]
+    every += [one["spec"]["template"]["metadata"]["labels"] for one in there.deployments.values()]
+    for labels in every:
+        labels[KEY] = {"left": left, "right": right}[labels[KEY]]
+    assert marks(discover(shop(), there.objects).stack, "prices").value(BLUE) == blue
+
+
+def test_a_selector_of_the_slot_alone_is_refused() -> None:
+    """Else the pods of a service would be known by a label that they do not carry."""
+    there = Shop()
+    for one in there.services.values():
+        one["spec"]["selector"].pop("app.kubernetes.io/name")
+    doubts = discover(shop(slot_label=KEY), there.objects).doubts
+    assert f"Service prices selects {KEY} and nothing else" in doubts[0].text
+
+
 def test_a_service_without_a_selector_is_known_by_its_deployments() -> None:
     there = Shop()
     there.services["prices"] = service("prices", app="prices", side="left", selector=None)

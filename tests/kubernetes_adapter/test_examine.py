@@ -11,6 +11,7 @@ from tests.kubernetes_adapter.cluster_kit import LIMIT, Served
 
 from bluegreen.domain.rules import Rule
 from bluegreen.platforms.kubernetes.rights import RIGHTS, Lack, give
+from bluegreen.platforms.kubernetes.verdicts import refuse
 from bluegreen.ports import Severity
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def good() -> Namespace:
     return there
 
 
-def examined(served: Served) -> Sequence[Finding]:
-    with served.platform() as platform:
+def examined(served: Served, *doubts: Finding) -> Sequence[Finding]:
+    with served.platform(doubts=doubts) as platform:
         return platform.examine(until=LIMIT)
 
 
@@ -62,6 +63,24 @@ def test_a_missing_deployment_and_a_slot_without_an_address_of_its_own() -> None
     found = {each.rule: each for each in examined(Served(there))}
     assert set(found) == {Rule.MISSING_OBJECT, Rule.NO_PREVIEW}
     assert "kubectl expose deployment alfred-gateway-green -n alfred" in found[Rule.NO_PREVIEW].mend
+
+
+def test_while_the_slots_are_not_known_nothing_is_said_of_them() -> None:
+    """Each mend would be of the wrong objects: one of them sends users to a slot that no pod is in."""
+    there = good()
+    del there.services["alfred-gateway"]["spec"]["selector"]["slot"]
+    doubt = refuse(Rule.UNKNOWN_SLOTS, "there is one slot only", "make a second one")
+    assert examined(Served(there), doubt) == (doubt,)
+
+
+def test_where_services_name_no_slot_the_one_with_pods_serves() -> None:
+    there = good()
+    for name in ("alfred-backend", "alfred-gateway"):
+        there.services[name]["spec"]["selector"].pop("slot")
+        there.deployments[f"{name}-blue"]["status"]["readyReplicas"] = 0
+    mends = [each.mend for each in examined(Served(there)) if each.rule == Rule.NO_SLOT_LABEL]
+    assert len(mends) == 2
+    assert all('"slot":"green"' in mend for mend in mends)
 
 
 def test_one_pod_that_serves() -> None:

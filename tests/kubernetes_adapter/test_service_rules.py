@@ -191,6 +191,16 @@ def test_a_service_that_can_name_no_slot_is_refused_before_a_plan_is_made(name: 
     assert CASES[name].mend in caught.value.mend
 
 
+def test_users_are_not_sent_to_pods_that_are_not_there() -> None:
+    """The Service selects no slot, and nothing that it selects is a slot's: one label more would find no pod."""
+    there = Shop()
+    there.spec("prices")["selector"].pop(KEY)
+    for side in ("left", "right"):
+        del there.deployments[f"prices-on-the-{side}"]
+    found = [each for each in service_findings(place(there)) if each.rule == Rule.NO_SLOT_LABEL]
+    assert ["kubectl" in each.mend for each in found] == [False]
+
+
 FINE = {
     "a policy for outside, on a Service that is inside": lambda s: local(s, bare=True, externalTrafficPolicy="Local"),
     "what every Service is given on GKE": lambda s: annotated(s, neg='{"ingress": true}'),

@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 _IDENTITY = frozenset(
     {"app", "name", "component", "tier", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/component"}
     | {"app.kubernetes.io/instance", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"}
+    | {"run", "service", "release", "io.kompose.service", "workload.user.cattle.io/workloadselector"}
 )
-"""Labels that say which program a pod is. Deployments of different programs differ in them: they name no slot."""
+"""Labels that say which program a pod is. Deployments of different programs differ in them: they name no slot.
+
+Others are told by what they say: the name of a Service (``_says_program``).
+"""
 _TWO = 2
 
 
@@ -66,19 +70,25 @@ def discover(stack: Stack, there: Objects) -> Found:
         if stack.name in names.CHARTS:
             marks = _with_own_services(marks)
         ported, wrong = _ported(service, there)
-        doubts += [*wrong, *_doubtful(marks, there)]
+        doubts += [*wrong, *_alone(marks, there), *_doubtful(marks, there)]
         usual = there.service(marks.users) is None or marks == names.convention(service.name, users=service.users)
         services.append(replace(ported, marks=None if usual else marks, grace=_grace(service, marks, there)))
     return Found(stack=replace(stack, services=tuple(services)), doubts=tuple(doubts))
 
 
 def _users_of(stack: Stack) -> frozenset[str]:
-    return frozenset(service.users or service.name for service in stack.services)
+    return frozenset(map(_users, stack.services))
 
 
-def _selectors(stack: Stack, there: Objects) -> Iterator[dict[str, str]]:
-    """What the Services that users call select, or should."""
-    return (found for name in sorted(_users_of(stack)) if (found := _selector(name, there)))
+def _selectors(stack: Stack, there: Objects) -> Iterator[tuple[StackService, dict[str, str]]]:
+    """What the Service that users of each service call selects, or should."""
+    services = sorted(stack.services, key=_users)
+    return ((service, found) for service in services if (found := _selector(_users(service), there)))
+
+
+def _users(service: StackService) -> str:
+    """The Service that users of it call."""
+    return service.users or service.name
 
 
 def _selector(users: str, there: Objects) -> dict[str, str]:
@@ -103,7 +113,7 @@ def _is_called_after(users: str, name: str) -> bool:
 def _slot_label(stack: Stack, there: Objects) -> tuple[str, list[Finding]]:
     if stack.slot_label:
         return stack.slot_label, []
-    found = [keys for selector in _selectors(stack, there) if (keys := _candidates(selector, there.deployments))]
+    found = [keys for service, selector in _selectors(stack, there) if (keys := _candidates(service, selector, there))]
     if not found:
         return names.SLOT, list(_one_slot_only(stack, there))
     common = frozenset.intersection(*found)
@@ -114,14 +124,18 @@ def _slot_label(stack: Stack, there: Objects) -> tuple[str, list[Finding]]:
     return names.SLOT, [_doubt_of_label(sorted(frozenset[str]().union(*found)))]
 
 
-def _candidates(selector: Mapping[str, str], deployments: Sequence[Deployment]) -> frozenset[str]:
+def _candidates(service: StackService, selector: Mapping[str, str], there: Objects) -> frozenset[str]:
     """The labels in which a Deployment's pods differ from the selector, and in nothing else of it.
 
     Where no pods do, the slot may be no part of the selector: then those in which the selected Deployments differ.
     """
-    labels = [dict(each.template_labels) for each in deployments]
+    labels = [dict(each.template_labels) for each in there.deployments]
     missed = [[key for key, value in selector.items() if one.get(key) != value] for one in labels]
-    differing = {keys[0] for keys in missed if len(keys) == 1} - _IDENTITY
+    differing = {
+        keys[0]
+        for one, keys in zip(labels, missed, strict=True)
+        if len(keys) == 1 and not _says_program(keys[0], service, selector, one, there)
+    }
     if differing:
         return frozenset(key for key in differing if any(key in one for one in labels))
     selected = [one for one, keys in zip(labels, missed, strict=True) if not keys]
@@ -129,18 +143,49 @@ def _candidates(selector: Mapping[str, str], deployments: Sequence[Deployment]) 
     return frozenset(key for key in keys if len({one.get(key, "") for one in selected}) == _TWO)
 
 
+def _says_program(
+    key: str, service: StackService, selector: Mapping[str, str], other: Mapping[str, str], there: Objects
+) -> bool:
+    """Whether the label says which program it is: by its own name, or by saying the name of the service, or that of a
+    Service which has the other Deployment's pods.
+    """
+    if key in _IDENTITY or selector[key] in {service.name, _users(service)}:
+        return True
+    name = other.get(key, "")
+    called = there.service(name)
+    if called is None or not called.selector or name.startswith(f"{_users(service)}-"):
+        return False
+    return dict(called.selector).items() <= other.items()
+
+
 def _one_slot_only(stack: Stack, there: Objects) -> Iterator[Finding]:
     """Of a stack that is there, but whose Deployments differ in no label of a selector that says ``slot``."""
-    for selector in _selectors(stack, there):
+    for service, selector in _selectors(stack, there):
         selected = [each for each in there.deployments if selector.items() <= dict(each.template_labels).items()]
         if selected and names.SLOT not in selector:
             shown = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-            yield refuse(
+            yield _doubt_of_identity(service, selector, there) or refuse(
                 Rule.UNKNOWN_SLOTS,
-                f"there is one slot only: no Deployment differs from {shown} in one label",
+                f"there is one slot only: no Deployment differs from {shown} in one label that may name it",
                 f"make a second one of {selected[0].meta.name}, the same but for one label of its pods and selector",
             )
             return
+
+
+def _doubt_of_identity(service: StackService, selector: Mapping[str, str], there: Objects) -> Finding | None:
+    """Of slots that are told by a label which as a rule says the program, as a Helm release each has it."""
+    for each in there.deployments:
+        labels = dict(each.template_labels)
+        missed = [key for key, value in selector.items() if labels.get(key) != value]
+        if len(missed) == 1 and labels.get(missed[0], "").startswith((f"{service.name}-", f"{_users(service)}-")):
+            key = missed[0]
+            return refuse(
+                Rule.UNKNOWN_SLOTS,
+                f"no label that may name the slot differs: {each.meta.name} has another {key}, which says as a rule "
+                "which program it is",
+                f"if it names the slot, say so in the app file: kubernetes: {{slot_label: {key}}}",
+            )
+    return None
 
 
 def _doubt_of_label(keys: Sequence[str]) -> Finding:
@@ -162,13 +207,18 @@ def _slot_values(stack: Stack, there: Objects, key: str) -> tuple[tuple[tuple[Sl
     if not found or set(found) <= set(Slot) or set(Slot) <= set(found):
         return usual, []
     if len(found) == _TWO:
-        return tuple(zip(Slot, found, strict=True)), []
+        return tuple(zip(Slot, sorted(found, key=_blueness), strict=True)), []
     return usual, [_doubt_of_values(key, found)]
+
+
+def _blueness(value: str) -> tuple[bool, bool, str]:
+    """``blue`` and ``green`` are what they say, also where the other value is a word of its own."""
+    return value != Slot.BLUE, value == Slot.GREEN, value
 
 
 def _values(stack: Stack, there: Objects, key: str) -> set[str]:
     found: set[str] = set()
-    for selector in _selectors(stack, there):
+    for _, selector in _selectors(stack, there):
         rest = {name: value for name, value in selector.items() if name != key}.items()
         labels = (dict(each.template_labels) for each in there.deployments)
         found.update(one[key] for one in (*labels, selector) if rest and rest <= one.items() and key in one)
@@ -263,6 +313,19 @@ def _grace(service: StackService, marks: Marks, there: Objects) -> Seconds:
     """The app file's, or its pods' own where that is longer: so long they may go on serving when they are ended."""
     own = (each.grace for slot in Slot for each in _workloads(marks, slot, there))
     return max((service.grace, *own))
+
+
+def _alone(marks: Marks, there: Objects) -> Iterator[Finding]:
+    """A selector of the slot alone: which pods are the service's in either slot is said by nothing."""
+    found = there.service(marks.users)
+    if found is not None and [key for key, _ in found.selector] == [marks.slot_label]:
+        yield refuse(
+            Rule.UNKNOWN_SLOTS,
+            f"Service {marks.users} selects {marks.slot_label} and nothing else: what the pods of both slots share "
+            "has to be among it",
+            f"give the pods of both slots a label more, such as app={marks.service}, then the Service's selector as "
+            "well",
+        )
 
 
 def _doubtful(marks: Marks, there: Objects) -> Iterator[Finding]:

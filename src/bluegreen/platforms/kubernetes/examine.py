@@ -59,7 +59,9 @@ def examine(
     except MissingRight as error:
         found = (*found, refuse(Rule.MISSING_RIGHT, str(error), error.mend))
     else:
-        found = (*found, *doctor.of_stack(live, lacks))
+        # What is judged by slots, and mended there, would be told of the wrong objects.
+        slots_known = not any(doubt.rule == Rule.UNKNOWN_SLOTS for doubt in doubts)
+        found = (*found, *(doctor.of_stack(live, lacks) if slots_known else ()))
     order = list(Severity)
     return tuple(sorted(dict.fromkeys((*doubts, *found)), key=lambda finding: order.index(finding.severity)))
 
@@ -167,8 +169,18 @@ class _Doctor:
 
 
 def idle_of(live: Live, stack: Stack) -> Slot:
-    """The slot that a release would change: not the one that Services name. They name none, or both: green."""
+    """The slot that a release would change: not the one that Services name. They name none, or both: green, unless
+    that alone has pods.
+    """
     marks = [live.marks_of(name) for name in stack.names]
     users = [(one, found) for one in marks if (found := live.service(one.users)) is not None]
     slots = {slot for one, found in users if (slot := one.slot_named(dict(found.selector))) is not None}
-    return slots.pop().other if len(slots) == 1 else Slot.GREEN
+    if len(slots) == 1:
+        return slots.pop().other
+    return Slot.BLUE if not slots and _is_up(live, stack, Slot.GREEN) > _is_up(live, stack, Slot.BLUE) else Slot.GREEN
+
+
+def _is_up(live: Live, stack: Stack, slot: Slot) -> bool:
+    """Whether each service has a ready pod there."""
+    found = [live.deployment(name, slot) for name in stack.names]
+    return all(each is not None and each.ready for each in found)

@@ -106,8 +106,16 @@ def unswitchable(users: Service, marks: Marks, place: Place) -> Iterator[Finding
         yield refuse(
             Rule.NO_SLOT_LABEL,
             f"Service {name} selects {_shown(users)} and no slot: it has the pods of both",
-            _patch(name, place, {"selector": {marks.slot_label: marks.value(_serving(users, marks, place))}}),
+            _naming(_serving(users, marks, place), marks, place),
         )
+
+
+def _naming(slot: Slot, marks: Marks, place: Place) -> str:
+    """The command that sends users to the slot. Without pods in it that would send them nowhere."""
+    found = place.live.deployment(marks.service, slot)
+    if found is None or not marks.selector(slot).items() <= dict(found.template_labels).items():
+        return f"make a Deployment for each slot first, whose pods carry {marks.slot_label}: docs/appfile.md"
+    return _patch(marks.users, place, {"selector": {marks.slot_label: marks.value(slot)}})
 
 
 def _exposing(users: Service, marks: Marks, place: Place) -> str:
