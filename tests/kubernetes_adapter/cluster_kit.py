@@ -124,9 +124,9 @@ class Served:
             ):
                 yield platform
 
-    def findings(self, *, tag: str = "v2", direct: bool = False) -> Sequence[Finding]:
+    def findings(self, *, tag: str = "v2", direct: bool = False, doubts: tuple[Finding, ...] = ()) -> Sequence[Finding]:
         """What the preflight finds against a release of both services."""
-        with self.platform(direct=direct) as platform:
+        with self.platform(direct=direct, doubts=doubts) as platform:
             images = {name: ImageReference.parse(f"{name.replace('-', 'ai/')}:{tag}") for name in alfred().names}
             snapshot = platform.snapshot(until=LIMIT)
             plan = make_plan(snapshot, stack=alfred(), images=images, options=Options(), release="r-1")

@@ -87,6 +87,13 @@ class Rule(StrEnum):
             "once, and what that pod remembered of them is gone"
         ),
     )
+    OTHER_SERVICE = (
+        "other-service",
+        (
+            "a release switches the Services of the app file and no other: users of another one stay on a slot that a "
+            "later release ends, or meet what is not validated yet"
+        ),
+    )
     # --- slots
     UNKNOWN_SLOTS = (
         "unknown-slots",

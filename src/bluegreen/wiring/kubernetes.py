@@ -18,6 +18,7 @@ from bluegreen.platforms.kubernetes.lock import KubernetesLock
 from bluegreen.platforms.kubernetes.pace import Pace
 from bluegreen.platforms.kubernetes.platform import KubernetesPlatform
 from bluegreen.platforms.kubernetes.transport import Api
+from bluegreen.ports import Severity
 from bluegreen.wiring.common import (
     DEFAULT_APP,
     Addresses,
@@ -221,15 +222,16 @@ def _is_built_in(app: Path | None) -> bool:
 
 
 def _found(stack: Stack, api: Api, *, namespace: str, clock: Clock, refuse: bool) -> tuple[Stack, tuple[Finding, ...]]:
-    """The stack with its objects' names as they were found, and what could not be told.
+    """The stack with its objects' names as they were found, and what could not be told, or speaks against a release.
 
     Raises UsageError for that, when it is to be refused: a rollback goes on with what is certain. Raises PlatformError.
     """
     from bluegreen.platforms.kubernetes.finding import find
 
     found = find(stack, api, namespace=namespace, until=after(clock.now(), LOOKING))
-    if found.doubts and refuse:
-        raise UsageError("; ".join(doubt.text for doubt in found.doubts), mend=found.doubts[0].mend)
+    refused = [doubt for doubt in found.doubts if doubt.severity is Severity.REFUSE]
+    if refused and refuse:
+        raise UsageError("; ".join(doubt.text for doubt in refused), mend=refused[0].mend)
     return found.stack, found.doubts
 
 

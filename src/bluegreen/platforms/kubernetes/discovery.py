@@ -14,6 +14,7 @@ from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.kubernetes import names
+from bluegreen.platforms.kubernetes.others import OUTSIDE, other_services, same_port
 from bluegreen.platforms.kubernetes.verdicts import refuse
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Objects:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """The stack with its objects' names, and what could not be told."""
+    """The stack with its objects' names, what could not be told, and who else sends to its pods."""
 
     stack: Stack
     doubts: tuple[Finding, ...] = ()
@@ -73,7 +74,9 @@ def discover(stack: Stack, there: Objects) -> Found:
         doubts += [*wrong, *_alone(marks, there), *_doubtful(marks, there)]
         usual = there.service(marks.users) is None or marks == names.convention(service.name, users=service.users)
         services.append(replace(ported, marks=None if usual else marks, grace=_grace(service, marks, there)))
-    return Found(stack=replace(stack, services=tuple(services)), doubts=tuple(doubts))
+    found = replace(stack, services=tuple(services))
+    said = () if doubts else other_services(found, there)
+    return Found(stack=found, doubts=(*doubts, *said))
 
 
 def _users_of(stack: Stack) -> frozenset[str]:
@@ -274,12 +277,20 @@ def _workloads(marks: Marks, slot: Slot, there: Objects) -> Iterator[Deployment]
 
 
 def _preview(marks: Marks, slot: Slot, there: Objects, others: frozenset[str]) -> str:
-    """The Service that selects this slot of the service alone; empty: there is none."""
-    usual = names.usual(marks, slot)
-    wanted = marks.selector(slot)
-    found = [each.meta.name for each in there.services if dict(each.selector) == wanted and not each.headless]
-    own = [name for name in found if name not in others]
-    return usual if usual in own else min(own, default="")
+    """The Service that selects this slot of the service alone; empty: there is none.
+
+    The best of several: with the port that users call, with an address of its own, called as usual. One that is reached
+    from outside, or a headless one, is a slot's own only where its name says so.
+    """
+    usual, users = names.usual(marks, slot), there.service(marks.users)
+    own = [each for each in there.services if dict(each.selector) == marks.selector(slot)]
+    ranked = [
+        (users is None or not same_port(each, users), each.headless, each.meta.name != usual, each.meta.name)
+        for each in own
+        if each.meta.name not in others
+        if not (each.headless or each.kind in OUTSIDE) or marks.value(slot) in each.meta.name
+    ]
+    return min(ranked)[-1] if ranked else ""
 
 
 def _with_own_services(marks: Marks) -> Marks:

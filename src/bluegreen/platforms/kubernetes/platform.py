@@ -65,7 +65,7 @@ class KubernetesPlatform:
         """``api`` is this thread's, made with the same clock. ``direct``: pods are reached by their own addresses.
 
         ``plans``: its snapshots are made plans of, so they say what a stage would write. ``just_taken``: the lock's.
-        ``doubts``: what could not be told of the stack's objects, for an examination.
+        ``doubts``: what could not be told of the stack's objects, or was found with them.
         """
         self._cluster = cluster
         self._api = api
@@ -122,7 +122,7 @@ class KubernetesPlatform:
         def rehearse(spec: WorkloadSpec) -> None:
             slots.rehearse(spec, plan.target, release=plan.want.revision, live=live, until=until)
 
-        return findings(
+        found = findings(
             plan,
             live=live,
             api=self._api,
@@ -133,6 +133,7 @@ class KubernetesPlatform:
             rehearse=rehearse,
             direct=self._direct,
         )
+        return (*found, *self._doubts_of_names)
 
     def examine(self, *, until: Instant) -> Sequence[Finding]:
         """As in ports.Platform."""

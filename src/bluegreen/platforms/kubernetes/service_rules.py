@@ -14,6 +14,7 @@ from bluegreen.domain.routing import Split, active
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.kubernetes.node import Node
+from bluegreen.platforms.kubernetes.others import OUTSIDE
 from bluegreen.platforms.kubernetes.route import route_of
 from bluegreen.platforms.kubernetes.verdicts import refuse, warn
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from bluegreen.platforms.kubernetes.objects import Deployment, Pod, Service
     from bluegreen.ports import Finding
 
-_OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
-"""The kinds of Service that are reached from outside the cluster."""
 _AWS = "service.beta.kubernetes.io/aws-load-balancer"
 _ALB = "alb.ingress.kubernetes.io/target-type"
 _NEG = "cloud.google.com/neg"
@@ -181,7 +180,7 @@ def _local(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
     """Nodes that have a pod of the slot that serves get its users; what they would find of the other slot."""
     wanted = (
         (Rule.INTERNAL_LOCAL, "internalTrafficPolicy", users.inside == "Local"),
-        (Rule.EXTERNAL_LOCAL, "externalTrafficPolicy", users.outside == "Local" and users.kind in _OUTSIDE),
+        (Rule.EXTERNAL_LOCAL, "externalTrafficPolicy", users.outside == "Local" and users.kind in OUTSIDE),
     )
     bare = sorted(_nodes(marks, place.target.other, place.live) - _nodes(marks, place.target, place.live))
     for rule, policy, local in wanted:

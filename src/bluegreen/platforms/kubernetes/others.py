@@ -1,0 +1,92 @@
+"""Services beside those of the stack that send to its pods as well: a release moves none of them. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.rules import Rule
+from bluegreen.domain.stack import Slot
+from bluegreen.platforms.kubernetes.names import marks_of
+from bluegreen.platforms.kubernetes.verdicts import refuse, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bluegreen.domain.stack import Marks, Stack
+    from bluegreen.platforms.kubernetes.discovery import Objects
+    from bluegreen.platforms.kubernetes.objects import Service
+    from bluegreen.ports import Finding
+
+OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
+"""The kinds of Service that are reached from outside the cluster."""
+
+
+def other_services(stack: Stack, there: Objects) -> Iterator[Finding]:
+    """A finding for each that may have users, service by service."""
+    all_marks = tuple(map(marks_of, stack.services))
+    known = {name for marks in all_marks for name in (marks.users, *_own(marks))}
+    for marks in all_marks:
+        users = there.service(marks.users)
+        if users is not None:
+            yield from _of_service(marks, users, known, there)
+
+
+def _own(marks: Marks) -> Iterator[str]:
+    """The slots' own Services. One that is alone, and not called as such, may as well be a second one of users."""
+    names = dict(marks.previews)
+    alone = len(names) == 1
+    return (name for slot, name in names.items() if not alone or name.endswith(f"-{marks.value(slot)}"))
+
+
+def _of_service(marks: Marks, users: Service, known: set[str], there: Objects) -> Iterator[Finding]:
+    others = [each for each in there.services if each.meta.name not in known and same_port(each, users)]
+    sent = {each.meta.name: _slots_of(each, marks, there) for each in others}
+    for each in others:
+        slots = sent[each.meta.name]
+        if len(slots) == 1 and not _in_pairs(slots[0], sent):
+            yield _pinned(each, marks, slots[0], there.namespace)
+        elif len(slots) > 1 and not each.headless:  # a headless one is how pods find each other
+            yield _of_both(each, marks, there.namespace)
+
+
+def same_port(other: Service, users: Service) -> bool:
+    """Whether it sends to a port that users' requests go to: not so one for metrics alone."""
+    return not {_target(other, index) for index in range(len(other.ports))}.isdisjoint(
+        _target(users, index) for index in range(len(users.ports))
+    )
+
+
+def _target(service: Service, index: int) -> str:
+    port = service.ports[index]
+    return port.target or str(port.port)
+
+
+def _slots_of(service: Service, marks: Marks, there: Objects) -> tuple[Slot, ...]:
+    """The slots whose pods it selects."""
+    wanted = dict(service.selector).items()
+    by_name = {each.meta.name: dict(each.template_labels).items() for each in there.deployments}
+    return tuple(slot for slot in Slot if wanted and wanted <= by_name.get(marks.workload(slot), {}.items()))
+
+
+def _in_pairs(slot: Slot, sent: dict[str, tuple[Slot, ...]]) -> bool:
+    """Whether the other slot has as many of its own."""
+    return list(sent.values()).count((slot,)) <= list(sent.values()).count((slot.other,))
+
+
+def _pinned(other: Service, marks: Marks, slot: Slot, namespace: str) -> Finding:
+    name = other.meta.name
+    return (refuse if other.kind in OUTSIDE else warn)(
+        Rule.OTHER_SERVICE,
+        f"Service {name} sends to {marks.service} in {slot} as well, and stays there when {marks.users} is switched",
+        f"let its users call {marks.users}, and remove it; or make its like for {slot.other}, if no users call it: "
+        f"kubectl get svc {name} -n {namespace} -o wide",
+    )
+
+
+def _of_both(other: Service, marks: Marks, namespace: str) -> Finding:
+    name = other.meta.name
+    return (refuse if other.kind in OUTSIDE else warn)(
+        Rule.OTHER_SERVICE,
+        f"Service {name} sends to {marks.service} in both slots: whoever calls it meets the idle one as well",
+        f"let its users call {marks.users}: kubectl get svc {name} -n {namespace} -o wide",
+    )
