@@ -59,6 +59,56 @@ def test_options_that_say_which_stack_is_meant_are_repeated() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (("doctor", "--namespace", "shop", "--app", "shop.yaml"), {}),
+        (("doctor", "--app=shop.yaml"), {"BLUEGREEN_NAMESPACE": "shop"}),
+        (("doctor", "--app=shop.yaml", "--platform", "kubernetes"), {}),
+    ],
+)
+def test_on_a_cluster_the_app_file_says_which_stack_is_meant(
+    words: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    """Without it the way back would be looked for in the built-in stack."""
+    said = program_of(words, environment).said("way back: bluegreen rollback --to blue")
+    assert "--app shop.yaml" in said
+    assert said.endswith(" --to blue")
+
+
+def test_on_one_machine_its_state_folder_does() -> None:
+    assert program_of(("up", "--app", "shop.yaml"), {}).options == ()
+    assert program_of(("up", "--app", "a", "--platform", "local"), {"BLUEGREEN_CONTEXT": "x"}).options == (
+        *("--platform", "local"),
+    )
+
+
+@pytest.mark.parametrize("words", [("doctor", "--context", "staging eu"), ("doctor",)])
+@pytest.mark.parametrize(
+    ("text", "here"),
+    [
+        ("kubectl patch svc a -n b -p '{}'", "kubectl --context 'staging eu' patch svc a -n b -p '{}'"),
+        (
+            "give: kubectl create role a && kubectl create rolebinding a",
+            "give: kubectl --context 'staging eu' create role a && kubectl --context 'staging eu' create rolebinding a",
+        ),
+        ("check it: kubectl cluster-info", "check it: kubectl --context 'staging eu' cluster-info"),
+        ("kubectl get -n a pods; kubectl describe nodes", None),
+        ("helm upgrade --install a b -n c", "helm --kube-context 'staging eu' upgrade --install a b -n c"),
+        ("kubectl describe does not show the release", "kubectl describe does not show the release"),
+        ("moved by kubectl, or by helm upgrade", "moved by kubectl, or by helm upgrade"),
+        ("compare it with kubectl config view", "compare it with kubectl config view"),
+    ],
+)
+def test_what_another_program_is_to_do_it_does_in_the_same_cluster(
+    words: tuple[str, ...], text: str, here: str | None
+) -> None:
+    """Of the current context nothing was said: it may be production's."""
+    said = program_of(words, {"BLUEGREEN_CONTEXT": "staging eu"}).said(text)
+    assert said == here if here is not None else said.count("--context 'staging eu' ") == 2
+    assert PLAIN.said(text) == text
+
+
 def test_what_the_environment_says_is_there_for_the_next_command_too() -> None:
     environment = {"BLUEGREEN_NAMESPACE": "alfred-2", VARIABLE: SCRIPT}
 

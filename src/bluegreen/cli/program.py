@@ -28,6 +28,10 @@ REPEATED: Final = ("--platform", "--namespace", "--context", "--state")
 """Options with a value that say which stack is meant: where a command line named one, the next one must, too."""
 FLAGS: Final = ("--direct",)
 """The same, without a value."""
+APP: Final = "--app"
+"""The same on Kubernetes; what runs on one machine is known to its state folder."""
+_PLACE: Final = ("--namespace", "--context")
+"""With either of them it is on Kubernetes, unless the platform is named."""
 
 _DEPLOY: Final = "deploy"
 _PLAIN_WORD: Final = re.compile(r"[\w./:=-]+", re.ASCII)
@@ -41,6 +45,13 @@ _COMMAND: Final = re.compile(
 _OTHERS: Final = re.compile(r"(?:^|(?<=: ))(?:kubectl|helm|mkdir|\S+ -m pip) [^;]+(?=;|$)")
 """A command line of another program: a whole text or what follows a colon, up to a semicolon or the end."""
 
+_KUBECTL: Final = (
+    r"(?<![\w./-])kubectl(?= (?:cluster-info\b|(?:annotate|auth|create|delete|describe|edit|expose|get|label|logs|"
+    r"patch|rollout|scale|set) [\w-]))(?! describe (?:does|shows) )"
+)
+_HELM: Final = r"(?<![\w./-])helm(?= (?:upgrade|install) -)"
+"""Their command lines, not where a sentence speaks of them. Compiled where they are needed: a rollback seldom does."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
@@ -48,11 +59,16 @@ class Program:
 
     name: str = NAME
     options: tuple[str, ...] = ()
+    context: str = ""
+    """The kubeconfig's, where one is named: else kubectl would write into whatever cluster its current one is."""
 
     def said(self, text: str, *, glue: str = " ") -> str:
         """The text with each command line as it has to be typed here, its words joined by ``glue``."""
         if NAME in text:
             text = _COMMAND.sub(lambda found: glue.join(self._typed(found)), text)
+        if self.context:
+            text = re.sub(_KUBECTL, lambda _: f"kubectl --context {quoted(self.context)}", text)
+            text = re.sub(_HELM, lambda _: f"helm --kube-context {quoted(self.context)}", text)
         return text if glue == " " else _OTHERS.sub(lambda found: found[0].replace(" ", glue), text)
 
     def _typed(self, found: re.Match[str]) -> Iterator[str]:
@@ -80,11 +96,24 @@ def quoted(word: str) -> str:
 def program_of(words: Sequence[str], environment: Mapping[str, str]) -> Program:
     """What the bare words of a command line and the environment say. The words may be wrong in any way."""
     name = environment.get(VARIABLE, "").strip()
-    return Program(name=name or NAME, options=tuple(_repeated(words)))
+    return Program(
+        name=name or NAME,
+        options=tuple(_repeated(words, environment)),
+        context=_said(words, environment, "--context"),
+    )
 
 
-def _repeated(words: Sequence[str]) -> Iterator[str]:
-    for option in REPEATED:
+def _said(words: Sequence[str], environment: Mapping[str, str], option: str) -> str:
+    """What the line says of it, else the environment."""
+    variable = f"{NAME}_{option.removeprefix('--')}".upper()
+    return peek(words, option) or environment.get(variable, "")
+
+
+def _repeated(words: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    platform = _said(words, environment, "--platform")
+    placed = any(_said(words, environment, option) for option in _PLACE)
+    cluster = platform == "kubernetes" or (not platform and placed)
+    for option in (*REPEATED, APP) if cluster else REPEATED:
         value = peek(words, option)
         if value is not None:
             yield from (option, value)
