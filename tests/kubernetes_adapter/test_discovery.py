@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.kubernetes_adapter.alfred_kit import Namespace, alfred, copied
-from tests.kubernetes_adapter.shop_kit import KEY, Shop, deployment, service, shop
+from tests.kubernetes_adapter.shop_kit import KEY, Shop, budget, deployment, service, shop
 
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Service, Slot, Stack
@@ -111,6 +111,33 @@ def test_a_budget_that_says_it_otherwise_is_not_turned() -> None:
     there = Shop()
     there.budgets["prices-guard"]["spec"] |= {"minAvailable": None, "maxUnavailable": 1}
     assert marks(discover(shop(), there.objects).stack, "prices").budget == ""
+
+
+def each_its_own(there: Shop) -> None:
+    """A budget for each slot of ``prices``."""
+    there.budgets["right-guard"] = budget("right-guard", app="prices")
+    there.budgets["right-guard"]["spec"]["selector"]["matchLabels"][KEY] = "right"
+
+
+def test_where_each_slot_has_a_budget_of_its_own_none_is_turned() -> None:
+    """Turned, two of them would cover the same pods, which then cannot be evicted at all."""
+    there = Shop()
+    each_its_own(there)
+    assert marks(discover(shop(), there.objects).stack, "prices").budget == ""
+
+
+def test_a_budget_by_a_label_that_the_service_does_not_select_is_the_services_all_the_same() -> None:
+    there = Shop()
+    there.budgets["prices-guard"]["spec"]["selector"]["matchLabels"]["pod"] = "yes"
+    assert marks(discover(shop(), there.objects).stack, "prices").budget == "prices-guard"
+
+
+def test_a_budget_of_all_programs_is_turned_by_none() -> None:
+    there = Shop()
+    del there.budgets["prices-guard"], there.budgets["storefront-guard"]
+    there.budgets["all"] = budget("all", app="x", selector={"matchLabels": {"pod": "yes"}})
+    found = discover(shop(), there.objects).stack
+    assert [marks(found, name).budget for name in found.names] == ["", ""]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -213,6 +213,14 @@ def test_a_service_that_is_not_said_to_be_a_lame_duck() -> None:
     assert {each.rule for each in findings(Shop(), silent)} == {Rule.NO_LAME_DUCK}
 
 
+def budget_of_right(there: Shop, **spec: object) -> object:
+    """One more, of the slot that does not serve."""
+    there.budgets["right"] = budget("right", app="prices")
+    there.budgets["right"]["spec"] |= spec
+    there.budgets["right"]["spec"]["selector"]["matchLabels"][KEY] = "right"
+    return there
+
+
 FINE: dict[str, Callable[[Shop], object]] = {
     "the same question, asked with more patience": lambda s: probe(s, "livenessProbe", periodSeconds=10),
     "one pod needs no spread": lambda s: [
@@ -224,6 +232,12 @@ FINE: dict[str, Callable[[Shop], object]] = {
         topologySpreadConstraints=None, affinity={"podAntiAffinity": {}}
     ),
     "a digest stays": lambda s: s.template(RIGHT)["containers"][1].update(image=f"shop/log@sha256:{'0' * 64}"),
+    "a budget for each slot": budget_of_right,
+    "one for each slot by what may be missing": lambda s: [
+        budget_of_right(s),
+        *(s.budgets[name]["spec"].update(minAvailable=None, maxUnavailable=1) for name in ("prices-guard", "right")),
+    ],
+    "one of the idle slot that allows nothing": lambda s: budget_of_right(s, minAvailable=2),
     "what serves is not judged": lambda s: s.container("prices-on-the-left").pop("lifecycle"),
 }
 

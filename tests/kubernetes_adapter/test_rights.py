@@ -13,6 +13,7 @@ from tests.kubernetes_transport.server import Conversation, refuse, reset
 from bluegreen.domain.stack import HttpCheck, Instant
 from bluegreen.domain.values import replace
 from bluegreen.platforms.kubernetes.errors import MissingRight
+from bluegreen.platforms.kubernetes.names import marks_of_all
 from bluegreen.platforms.kubernetes.rights import (
     POSTING,
     RIGHTS,
@@ -84,6 +85,19 @@ def test_rights_in_the_namespace_are_no_rights_everywhere() -> None:
     found = reviewed(Reviewer(inside))
     assert [str(lack) for lack in found] == ["list nodes", "list pods"]
     assert [lack.question for lack in found] == ["kubectl auth can-i list nodes -A", "kubectl auth can-i list pods -A"]
+
+
+def test_a_stack_without_budgets_needs_no_right_to_turn_one() -> None:
+    marks = [replace(one, budget="") for one in marks_of_all(STACK)]
+    bare = replace(STACK, services=tuple(replace(s, marks=m) for s, m in zip(STACK.services, marks, strict=True)))
+    none = [rule for rule in ROLE if not (rule.plural == "poddisruptionbudgets" and rule.objects)]
+    reviewer = Reviewer(none, CLUSTER_ROLE)
+
+    def step(conversation: Conversation) -> None:
+        assert reviewer.answer(conversation)
+
+    with serving(RecordingClock(), *[step] * (len(EACH) + 5)) as (_, api):
+        assert review(api, stack=bare, namespace="alfred", until=LIMIT) == ()
 
 
 def test_a_stack_with_a_check_that_posts_needs_two_more() -> None:

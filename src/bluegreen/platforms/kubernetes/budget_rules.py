@@ -6,11 +6,12 @@ import json
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.rules import Rule
-from bluegreen.platforms.kubernetes.discovery import budgets_of
+from bluegreen.domain.stack import Slot
+from bluegreen.platforms.kubernetes.discovery import budgets_of, slots_of
 from bluegreen.platforms.kubernetes.verdicts import note, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bluegreen.domain.stack import Marks
     from bluegreen.platforms.kubernetes.fitness import Place
@@ -22,7 +23,7 @@ def missing_budgets(place: Place, budgets: Sequence[Budget]) -> Iterator[Finding
     """Services whose pods no budget protects: a release tells it as well."""
     for service in place.stack.services:
         marks = place.live.marks_of(service.name)
-        if not _covering(marks, budgets):
+        if not _covering(marks, budgets, place):
             name = marks.budget or f"{marks.users}-pdb"
             serving = ",".join(f"{key}={value}" for key, value in marks.selector(place.target.other).items())
             yield warn(
@@ -38,26 +39,32 @@ def budget_findings(place: Place, budgets: Sequence[Budget]) -> Iterator[Finding
     """All others."""
     for service in place.stack.services:
         marks = place.live.marks_of(service.name)
-        found = _covering(marks, budgets)
-        yield from _overlapping(found, service.name, place)
+        found = _covering(marks, budgets, place)
+        covered = {each.meta.name: slots_of(each, marks, place.live.deployments) for each in found}
+        yield from _overlapping(covered, service.name, place)
         for each in found:
-            yield from _of_kind(each, marks, place)
-            yield from _waiting(each, marks, place)
+            slots = covered[each.meta.name]
+            if slots == tuple(Slot) or (slots[0].other,) not in covered.values():
+                yield from _of_kind(each, marks, place)
+            if place.target.other in slots:
+                yield from _waiting(each, marks, place)
 
 
-def _covering(marks: Marks, budgets: Sequence[Budget]) -> list[Budget]:
+def _covering(marks: Marks, budgets: Sequence[Budget], place: Place) -> list[Budget]:
     """A budget without a selector is one that a release is yet to turn, when it has the service's name."""
-    found = [each for each in budgets_of(marks, budgets) if each.selector or each.meta.name == marks.budget]
+    covering = budgets_of(marks, budgets, place.live.deployments)
+    found = [each for each in covering if each.selector or each.meta.name == marks.budget]
     return sorted(found, key=lambda each: (each.meta.name != marks.budget, each.meta.name))
 
 
-def _overlapping(found: Sequence[Budget], service: str, place: Place) -> Iterator[Finding]:
-    if len(found) > 1:
-        names = " and ".join(each.meta.name for each in found)
+def _overlapping(covered: Mapping[str, tuple[Slot, ...]], service: str, place: Place) -> Iterator[Finding]:
+    """Told once: of the first slot whose pods more than one covers."""
+    names = next((both for slot in Slot if len(both := [name for name in covered if slot in covered[name]]) > 1), [])
+    if names:
         yield warn(
             Rule.BUDGETS_OVERLAP,
-            f"PodDisruptionBudgets {names} cover the same pods of {service}",
-            f"keep one: kubectl delete poddisruptionbudget {found[-1].meta.name} -n {place.namespace}",
+            f"PodDisruptionBudgets {' and '.join(names)} cover the same pods of {service}",
+            f"keep one: kubectl delete poddisruptionbudget {names[-1]} -n {place.namespace}",
         )
 
 

@@ -256,9 +256,9 @@ def _marks(
     usual = replace(names.convention(service.name, users=service.users), slot_label=key, values=values)
     selected = {name: value for name, value in sorted(_selector(usual.users, there).items()) if name != key}
     marks = replace(usual, labels=tuple(selected.items()) or usual.labels)
+    marks = replace(marks, workloads=tuple((slot, _workload(marks, slot, there)) for slot in Slot))
     return replace(
         marks,
-        workloads=tuple((slot, _workload(marks, slot, there)) for slot in Slot),
         previews=tuple((slot, name) for slot in Slot if (name := _preview(marks, slot, there, others))),
         budget=_budget(marks, there),
     )
@@ -301,23 +301,40 @@ def _with_own_services(marks: Marks) -> Marks:
 def _budget(marks: Marks, there: Objects) -> str:
     """The one budget that a release can turn to a slot: by labels, with a least number. Empty: there is none.
 
-    One without a selector is the chart's, which leaves it to the pipeline: known by its name.
+    One without a selector is the chart's, which leaves it to the pipeline: known by its name. Where each slot has one
+    of its own nothing has to be turned, and one of other programs' pods as well is not this service's to turn.
     """
     usual = names.budget(marks.users)
     if there.budgets is None:
         return usual
-    found = [
-        each.meta.name
-        for each in budgets_of(marks, there.budgets)
+    found = {
+        each.meta.name: slots_of(each, marks, there.deployments)
+        for each in budgets_of(marks, there.budgets, there.deployments)
         if each.plain and ((each.minimum and each.selector) or each.meta.name == usual)
-    ]
+        if not (each.selector and _covers_others(each, marks, there.deployments))
+    }
+    if {(slot,) for slot in Slot} <= set(found.values()):
+        return ""
     return usual if usual in found else min(found, default="")
 
 
-def budgets_of(marks: Marks, budgets: Iterable[Budget]) -> Iterator[Budget]:
+def _covers_others(budget: Budget, marks: Marks, deployments: Iterable[Deployment]) -> bool:
+    own = {name for _, name in marks.workloads}
+    wanted = dict(budget.selector).items()
+    return any(wanted <= dict(each.template_labels).items() for each in deployments if each.meta.name not in own)
+
+
+def budgets_of(marks: Marks, budgets: Iterable[Budget], deployments: Iterable[Deployment]) -> Iterator[Budget]:
     """The budgets that cover pods of the service."""
-    pods = [marks.selector(slot).items() for slot in Slot]
-    return (each for each in budgets if any(dict(each.selector).items() <= one for one in pods))
+    deployments = tuple(deployments)
+    return (each for each in budgets if slots_of(each, marks, deployments))
+
+
+def slots_of(budget: Budget, marks: Marks, deployments: Iterable[Deployment]) -> tuple[Slot, ...]:
+    """The slots of the service whose pods the budget covers. Pods may carry more labels than their Service selects."""
+    labels = {each.meta.name: dict(each.template_labels) for each in deployments}
+    pods = {slot: {**labels.get(marks.workload(slot), {}), **marks.selector(slot)} for slot in Slot}
+    return tuple(slot for slot, one in pods.items() if dict(budget.selector).items() <= one.items())
 
 
 def _grace(service: StackService, marks: Marks, there: Objects) -> Seconds:

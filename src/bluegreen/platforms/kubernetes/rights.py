@@ -388,8 +388,9 @@ def account_of(api: Api, *, until: Instant) -> str:
 
 
 def _wants(right: Right, *, stack: Stack, namespace: str) -> Iterator[Lack]:
-    for verb in right.verbs:
-        for name in right.objects(stack=stack, namespace=namespace) or ("",):
+    objects = right.objects(stack=stack, namespace=namespace) or (("",) if right.of is Of.ANY else ())
+    for verb in right.verbs:  # a stack without budgets need not patch any
+        for name in objects:
             yield Lack(right=right, verb=verb, object=name, namespace="" if right.everywhere else namespace)
 
 
