@@ -72,6 +72,14 @@ def gated(there: Shop, side: str, gate: str) -> None:
     pod["spec"]["readinessGates"] = [{"conditionType": gate}]
 
 
+def written(there: Shop, manager: str, *, field: str = "f:selector") -> None:
+    """By whom users' Service was written; the selector is ours else."""
+    writers = [(manager, field), ("bluegreen", "f:selector" if field != "f:selector" else "f:x")]
+    there.services["prices"]["metadata"]["managedFields"] = [
+        {"manager": name, "operation": "Apply", "fieldsV1": {"f:spec": {what: {}}}} for name, what in writers
+    ]
+
+
 AWS = "aws_load_balancer"
 CASES = {
     "headless": Case(
@@ -160,6 +168,12 @@ CASES = {
         mend="annotate what the TargetGroupBinding k8s-shop-prices-1a2b3c was made for, an Ingress or a Service, with "
         "alb.ingress.kubernetes.io/target-type=instance",
     ),
+    "Argo CD": Case(
+        wrong=lambda s: written(s, "argocd-controller"), rule=Rule.KEPT, mend="docs/appfile.md", severity=WARN
+    ),
+    "Flux": Case(
+        wrong=lambda s: written(s, "kustomize-controller"), rule=Rule.KEPT, mend="docs/appfile.md", severity=WARN
+    ),
     "affinity": Case(
         wrong=lambda s: s.spec("prices").update(sessionAffinity="ClientIP"),
         rule=Rule.SESSION_AFFINITY,
@@ -211,6 +225,9 @@ FINE = {
     "a port of a sidecar that goes on running": lambda s: sidecar_port(s),
     "the same port behind another one": lambda s: s.container("prices-on-the-right")["ports"].insert(
         0, {"name": "metrics", "containerPort": 9090}
+    ),
+    "a repository's writer, after whom a release wrote the selector": lambda s: written(
+        s, "argocd-controller", field="f:ports"
     ),
     "the same port in a later container": lambda s: s.template("prices-on-the-right")["containers"].reverse(),
 }

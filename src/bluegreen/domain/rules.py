@@ -94,6 +94,13 @@ class Rule(StrEnum):
             "later release ends, or meet what is not validated yet"
         ),
     )
+    KEPT = (
+        "kept-by-source",
+        (
+            "what keeps a Service as a repository has it moves users back to the slot that is written there: in the "
+            "middle of a release, or to a slot that was ended since"
+        ),
+    )
     # --- slots
     UNKNOWN_SLOTS = (
         "unknown-slots",

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from bluegreen.platforms.kubernetes.objects import Deployment, Pod, Service
     from bluegreen.ports import Finding
 
+_KEEPERS = ("argocd", "kustomize-controller", "helm-controller", "flux-", "fleetagent")
+"""How the managers begin by which Argo CD, Flux and Fleet write."""
 _AWS = "service.beta.kubernetes.io/aws-load-balancer"
 _ALB = "alb.ingress.kubernetes.io/target-type"
 _NEG = "cloud.google.com/neg"
@@ -168,6 +170,7 @@ def _of_traffic(users: Service, marks: Marks, place: Place) -> Iterator[Finding]
     yield from _different_ports(users, marks, place)
     yield from _local(users, marks, place)
     yield from _ip_targets(users, marks, place)
+    yield from _kept(users)
     if users.affinity == "ClientIP":
         yield warn(
             Rule.SESSION_AFFINITY,
@@ -206,6 +209,17 @@ def _pods(marks: Marks, slot: Slot, live: Live) -> Iterator[Pod]:
     """Those that are to stay."""
     wanted = marks.selector(slot).items()
     return (pod for pod in live.pods if wanted <= dict(pod.meta.labels).items() and not pod.meta.deleting)
+
+
+def _kept(users: Service) -> Iterator[Finding]:
+    """Whoever wrote a selector last owns it: after a release that is us, unless it was written back."""
+    keepers = [one.manager for one in users.meta.writers if one.selector and one.manager.startswith(_KEEPERS)]
+    if keepers:
+        yield warn(
+            Rule.KEPT,
+            f"the selector of Service {users.meta.name} is written by {keepers[0]}, which may move users back",
+            "let it leave alone what a release writes: docs/appfile.md has the settings",
+        )
 
 
 def _ip_targets(users: Service, marks: Marks, place: Place) -> Iterator[Finding]:
