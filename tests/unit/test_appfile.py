@@ -250,8 +250,8 @@ def test_error_share_is_a_percentage_or_a_fraction(tmp_path: Path, share: str, e
 
 
 PORT = (
-    "services[1].port must be a whole number from 1 up to 65535 or a name of lower-case letters, digits and dashes, "
-    "at most 15 characters long, but is "
+    "services[1].port must be a whole number from 1 up to 65535 or a port's name of lower-case letters, digits and "
+    "dashes, at most 63 characters long, but is "
 )
 REPLICAS = "services[1].replicas must be a whole number from 1 up to 1000, but is "
 NAME = " must be a name of lower-case letters, digits and dashes, at most 57 characters long, but is "

@@ -40,6 +40,34 @@ def test_ports_by_name_slots_and_services_of_their_own(tmp_path: Path) -> None:
     assert stack.slot_values == ((Slot.BLUE, "left"), (Slot.GREEN, "right"))
 
 
+@pytest.mark.parametrize("name", ["8080-tcp", "http-traffic-manager", "p"])
+def test_a_port_may_be_called_what_a_service_may_call_it(tmp_path: Path, name: str) -> None:
+    """Which is more than a container may: OpenShift begins with the number."""
+    assert load(tmp_path, HEAD + SERVICE + f"    port: {name}\n").services[0].port_name == name
+
+
+@pytest.mark.parametrize("name", ["'8080'", "-tcp", "tcp-", "web_http"])
+def test_and_no_more(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AppFileError, match="port must be"):
+        load(tmp_path, HEAD + SERVICE + f"    port: {name}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "mend"),
+    [
+        ("grace: 90s", "write the seconds without a unit: 90"),
+        ("lame_duck: 500ms", "write the seconds without a unit: 0.5"),
+        ("grace: 2 m", "write the seconds without a unit: 120"),
+        ("grace: 48h", ""),
+        ("replicas: 3s", ""),
+    ],
+)
+def test_a_time_with_its_unit_is_told_in_seconds(tmp_path: Path, line: str, mend: str) -> None:
+    with pytest.raises(AppFileError) as caught:
+        load(tmp_path, HEAD + SERVICE + f"    port: 80\n    {line}\n")
+    assert caught.value.mend == mend
+
+
 def test_probes_and_metrics_may_be_left_out(tmp_path: Path) -> None:
     (web,) = load(tmp_path, HEAD + SERVICE + "    port: 80\n").services
     assert (web.probes, web.metrics) == (None, None)
@@ -71,8 +99,8 @@ REFUSALS = {
         HEAD + SERVICE + "    port: HTTP\n",
         5,
         (
-            "services[1].port must be a whole number from 1 up to 65535 or a name of lower-case letters, digits and "
-            "dashes, at most 15 characters long, but is the text 'HTTP'"
+            "services[1].port must be a whole number from 1 up to 65535 or a port's name of lower-case letters, digits "
+            "and dashes, at most 63 characters long, but is the text 'HTTP'"
         ),
     ),
     "slots of a service": (

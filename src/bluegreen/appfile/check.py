@@ -20,10 +20,12 @@ from bluegreen.appfile.schema import (
     JSON_PATH,
     LABEL,
     LABEL_KEY,
+    LONGEST,
     METHOD,
     NAME,
     OCCASION,
     PATH,
+    PORT_NAME,
     SERVICE,
     UNIT,
     URL,
@@ -40,11 +42,14 @@ if TYPE_CHECKING:
 Step = str | int
 At = tuple[Step, ...]
 
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(rf"([0-9]+(?:\.[0-9]+)?) ?({'|'.join(_UNITS)})")
 _SECRETS = frozenset({"environment", "request_headers"})
 """What these hold is the program's own, and may be a password."""
 
 PATTERNS = {
     NAME: "a name of lower-case letters, digits and dashes",
+    PORT_NAME: "a port's name of lower-case letters, digits and dashes",
     PATH: "a path that begins with / and has no blank in it",
     VARIABLE: "a variable's name, such as LOG_LEVEL",
     LABEL: "a label's value, such as blue",
@@ -226,7 +231,7 @@ def _mend(node: Node, wanted: inspect.Type, *, quote: str) -> str:
     if node.value is None:
         return "give it a value, or remove the key"
     if isinstance(node.value, str):
-        return _bare_number(node.text, wanted)
+        return _bare_number(node.text, wanted) or _bare_seconds(node.text, wanted)
     if any(_fits(node.text, option) for option in _options(wanted)):
         return f"write it in quotes{quote}"
     return ""
@@ -242,6 +247,16 @@ def _bare_number(text: str, wanted: inspect.Type) -> str:
     if isfinite(number) and any(_fits(whole, option) for option in _options(wanted)):
         return f"write it as a plain number: {whole:.15g}"
     return ""
+
+
+def _bare_seconds(text: str, wanted: inspect.Type) -> str:
+    """For a time with its unit, as Kubernetes and others write it."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return ""
+    seconds = float(found[1]) * _UNITS[found[2]]
+    of_time = (each for each in _options(wanted) if isinstance(each, inspect.FloatType) and each.le == LONGEST)
+    return f"write the seconds without a unit: {seconds:.15g}" if any(_fits(seconds, each) for each in of_time) else ""
 
 
 def _kind(node: Node) -> str:

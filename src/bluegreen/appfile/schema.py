@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+PORT_NAME = r"^(?=.*[a-z])[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 PATH = r"^/[!-~]*$"
 SERVICE = rf"{NAME}|^$"
 URL = r"^https?://[!-~]+$"
@@ -32,10 +33,12 @@ Name = Annotated[str, Meta(pattern=NAME, max_length=LONGEST_NAME)]
 Text = Annotated[str, Meta(min_length=1)]
 Path = Annotated[str, Meta(pattern=PATH)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
-PortName = Annotated[str, Meta(pattern=NAME, max_length=15)]
-"""As a Service calls a port, which Kubernetes bounds."""
+PortName = Annotated[str, Meta(pattern=PORT_NAME, max_length=63)]
+"""As a Service calls a port: it may begin with a digit (``8080-tcp``), and be longer than a container may call one."""
 Count = Annotated[int, Meta(ge=1, le=1000)]
-Duration = Annotated[float, Meta(gt=0, le=86400)]
+LONGEST: float = 86400
+"""Seconds. Only what is counted in seconds ends there: so an error knows their unit."""
+Duration = Annotated[float, Meta(gt=0, le=LONGEST)]
 Status = Annotated[int, Meta(ge=100, le=599)] | Annotated[str, Meta(pattern=CLASS)]
 Header = Annotated[str, Meta(pattern=HEADER)]
 JsonPath = Annotated[str, Meta(pattern=JSON_PATH)]
@@ -132,7 +135,9 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     command: Annotated[list[Text], _about("One machine: how a replica is started; else the image's own `run`.")] = (
         field(default_factory=list)
     )
-    environment: Annotated[dict[Variable, str], _about("Environment variables.")] = field(default_factory=dict)
+    environment: Annotated[dict[Variable, str], _about("One machine: environment variables.")] = field(
+        default_factory=dict
+    )
     metrics: Annotated[MetricsFile | UnsetType, _about("What the observation window reads.")] = UNSET
     tells: Annotated[TellsFile | UnsetType, _about("Where it says which slot and which version it is.")] = UNSET
     needs: Annotated[
@@ -141,7 +146,7 @@ class ServiceFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     ] = field(default_factory=dict)
     grace: Annotated[Duration, _about("Seconds from the request to end until the kill.")] = 60.0
     lame_duck: Annotated[
-        Annotated[float, Meta(ge=0, le=86400)],
+        Annotated[float, Meta(ge=0, le=LONGEST)],
         _about("Seconds for which it answers on when it was told to end, each answer with `Connection: close`."),
     ] = 0.0
     kubernetes: Annotated[KubernetesServiceFile, _about("What its objects are called, where it is not its name.")] = (
