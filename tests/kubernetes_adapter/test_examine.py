@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kubernetes_adapter.alfred_kit import Namespace
+from tests.kubernetes_adapter.alfred_kit import Namespace, scaler
 from tests.kubernetes_adapter.authority_kit import without
 from tests.kubernetes_adapter.cluster_kit import LIMIT, Served
 
@@ -88,6 +88,18 @@ def test_one_pod_that_serves() -> None:
     there.deployments["alfred-backend-blue"]["spec"]["replicas"] = 1
     found = {each.rule: each.mend for each in examined(Served(there))}
     assert found[Rule.SINGLE_REPLICA] == "kubectl scale deployment alfred-backend-blue -n alfred --replicas=2"
+
+
+@pytest.mark.parametrize(("most", "change"), [(10, '"minReplicas":2'), (1, '"minReplicas":2,"maxReplicas":2')])
+def test_what_an_autoscaler_sizes_is_made_larger_by_it(most: int, change: str) -> None:
+    """A size by hand would be taken back."""
+    there = good()
+    there.deployments["alfred-backend-blue"]["spec"]["replicas"] = 1
+    there.scalers.append(scaler("alfred-backend-blue", least=1, most=most))
+    found = {each.rule: each.mend for each in examined(Served(there))}
+    name = there.scalers[0]["metadata"]["name"]
+    patch = f"kubectl patch hpa {name} -n alfred --type merge -p '{{\"spec\":{{{change}}}}}'"
+    assert found[Rule.SINGLE_REPLICA] == patch
 
 
 def test_a_stack_that_is_not_there_is_a_finding() -> None:

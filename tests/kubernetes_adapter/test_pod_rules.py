@@ -67,6 +67,23 @@ CASES = {
         rule=Rule.NO_READINESS,
         change={"readinessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 5}},
     ),
+    "no readiness probe, and a port of another kind before that of users": Case(
+        wrong=lambda s: [
+            s.container(RIGHT).pop("readinessProbe"),
+            s.container(RIGHT)["ports"].insert(0, {"name": "metrics", "containerPort": 9090}),
+        ],
+        rule=Rule.NO_READINESS,
+        change={"readinessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 5}},
+    ),
+    "no readiness probe, and the Service knows the number": Case(
+        wrong=lambda s: [
+            s.container(RIGHT).pop("readinessProbe"),
+            s.container(RIGHT).pop("ports"),
+            s.spec("prices").update(ports=[{"port": 80, "targetPort": 8080}]),
+        ],
+        rule=Rule.NO_READINESS,
+        change={"readinessProbe": {"httpGet": {"path": "/live", "port": 8080}, "periodSeconds": 5}},
+    ),
     "no liveness probe": Case(
         wrong=lambda s: s.container(RIGHT).pop("livenessProbe"),
         rule=Rule.NO_LIVENESS,
@@ -130,6 +147,11 @@ CASES = {
         wrong=lambda s: s.template(RIGHT).update(terminationGracePeriodSeconds=17),
         rule=Rule.SHORT_GRACE,
         mend=PATCH + '\'{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":60}}}}\'',
+    ),
+    "a grace that a preStop by a command leaves nothing of": Case(
+        wrong=lambda s: s.container(RIGHT)["lifecycle"].update(preStop={"exec": {"command": ["sh", "-c", "sleep 55"]}}),
+        rule=Rule.SHORT_GRACE,
+        mend=PATCH + '\'{"spec":{"template":{"spec":{"terminationGracePeriodSeconds":68}}}}\'',
     ),
     "pulled always": Case(
         wrong=lambda s: s.container(RIGHT).update(imagePullPolicy="Always"),

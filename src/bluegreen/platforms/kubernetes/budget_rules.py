@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.kubernetes.discovery import budgets_of, slots_of
+from bluegreen.platforms.kubernetes.sizes import enlarging
 from bluegreen.platforms.kubernetes.verdicts import note, warn
 
 if TYPE_CHECKING:
@@ -93,5 +94,5 @@ def _waiting(found: Budget, marks: Marks, place: Place) -> Iterator[Finding]:
             Rule.BUDGET_WAITS,
             f"PodDisruptionBudget {found.meta.name} wants {least} pods of {marks.service}, and there are "
             f"{serving.replicas}: a drain waits until a person moves one",
-            f"kubectl scale deployment {serving.meta.name} -n {place.namespace} --replicas={least + 1}",
+            enlarging(serving, least + 1, scalers=place.live.scalers, namespace=place.namespace),
         )

@@ -21,7 +21,7 @@ from bluegreen.platforms.kubernetes.pod_rules import pod_findings
 from bluegreen.platforms.kubernetes.resources import BUDGETS
 from bluegreen.platforms.kubernetes.rights import account_of, give, review
 from bluegreen.platforms.kubernetes.service_rules import service_findings
-from bluegreen.platforms.kubernetes.sizes import size_findings, sizes
+from bluegreen.platforms.kubernetes.sizes import enlarging, size_findings, sizes
 from bluegreen.platforms.kubernetes.standing import install, require_namespace, require_version
 from bluegreen.platforms.kubernetes.verdicts import refuse, rights_not_known, warn
 from bluegreen.ports import Finding, Severity
@@ -150,7 +150,7 @@ class _Doctor:
                 yield warn(
                     Rule.SINGLE_REPLICA,
                     f"Deployment {serving.meta.name} has one pod",
-                    f"kubectl scale deployment {serving.meta.name} -n {self.namespace} --replicas=2",
+                    enlarging(serving, 2, scalers=place.live.scalers, namespace=self.namespace),
                 )
 
     def _budgets(self, place: Place) -> Iterator[Finding]:

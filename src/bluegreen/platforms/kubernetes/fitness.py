@@ -103,7 +103,18 @@ def pods_of(place: Place, service: Service) -> Pods | None:
         container=container,
         labels=tuple(marks.selector(place.target).items()),
         replicas=serving.replicas if serving is not None else service.replicas,
+        port=_users_port(place, service, container),
     )
+
+
+def _users_port(place: Place, service: Service, container: Node) -> int:
+    """Where users' Service sends its requests, which is not always the container's first port."""
+    numbers = {one.at("name").text(): one.at("containerPort").number() for one in container.at("ports").items()}
+    users = place.live.users(service.name)
+    target = next((one.target for one in users.ports if one.port == service.port), "") if users is not None else ""
+    if target.isdigit():
+        return int(target)
+    return numbers.get(target) or next(iter(numbers.values()), service.port)
 
 
 def _movable(place: Place, found: Deployment) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ of the slot that serves is left alone, for a change of it would replace the pods
 from __future__ import annotations
 
 import json
+import re
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ PRE_STOP = 5
 """Seconds after which every node knows that a pod is ending: measured up to 1.1 (docs/design.md)."""
 _PERIOD, _TIMEOUT, _FAILURES = 10, 1, 3
 """Of a probe that does not say: the API's defaults."""
+_SLEEP = re.compile(r"\bsleep ([0-9]{1,5})\b")
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
@@ -47,6 +49,8 @@ class Pods:
     """What the slot's pods are found by."""
     replicas: int
     """Of the slot that serves: a stage takes that size over."""
+    port: int
+    """Where users' requests arrive in it."""
 
     @property
     def name(self) -> str:
@@ -97,7 +101,7 @@ def _ending(pods: Pods) -> Iterator[Finding]:
             pods.patch(lifecycle={"preStop": {"sleep": {"seconds": PRE_STOP}}}),
         )
         return
-    sleep = before.at("sleep", "seconds").number()
+    sleep = before.at("sleep", "seconds").number() or _slept(before)
     grace = pods.template.at("spec", "terminationGracePeriodSeconds").number(GRACE)
     wanted = ceil(sleep + pods.service.lame_duck + ENDING)
     if grace < wanted:
@@ -108,6 +112,11 @@ def _ending(pods: Pods) -> Iterator[Finding]:
             "what is under way may be cut off",
             pods.patch_pods(terminationGracePeriodSeconds=max(wanted, 60)),
         )
+
+
+def _slept(before: Node) -> int:
+    """By a command, as it is done where the kubelet does not sleep by itself."""
+    return sum(map(int, _SLEEP.findall(" ".join(before.at("exec", "command").texts()))))
 
 
 def _lame_duck(pods: Pods) -> Iterator[Finding]:
@@ -130,16 +139,16 @@ def _asking(pods: Pods) -> dict[str, object]:
     known = next((request for probe in _PROBES if (request := _request(pods.container.at(probe)))), {})
     declared = pods.service.probes
     if declared is not None:
-        return {"httpGet": {"path": declared.readiness.path, "port": _port(pods)}, "periodSeconds": 5}
-    return {**(known or {"tcpSocket": {"port": _port(pods)}}), "periodSeconds": 5}
+        return {"httpGet": {"path": declared.readiness.path, "port": pods.port}, "periodSeconds": 5}
+    return {**(known or {"tcpSocket": {"port": pods.port}}), "periodSeconds": 5}
 
 
 def _patient_probes(pods: Pods) -> dict[str, object]:
     """A liveness probe that gives readiness twice its time, and a startup probe for it where there is none."""
     ready, declared = pods.container.at("readinessProbe"), pods.service.probes
-    request: dict[str, object] = {**(_request(ready) or {"tcpSocket": {"port": _port(pods)}})}
+    request: dict[str, object] = {**(_request(ready) or {"tcpSocket": {"port": pods.port}})}
     if declared is not None:
-        request = {"httpGet": {"path": declared.liveness.path, "port": _port(pods)}}
+        request = {"httpGet": {"path": declared.liveness.path, "port": pods.port}}
     alive = {**request, "periodSeconds": _PERIOD, "failureThreshold": max(_FAILURES, _patience(ready, every=_PERIOD))}
     starts = bool(pods.container.at("startupProbe"))
     return {"livenessProbe": alive} if starts else {"livenessProbe": alive, "startupProbe": _starting(request)}
@@ -153,11 +162,6 @@ def _starting(request: Mapping[str, object]) -> dict[str, object]:
 def _patience(ready: Node, *, every: Seconds) -> int:
     """Failures in a row, one ``every`` so many seconds, that take twice as long as readiness waits."""
     return ceil(2 * _window(ready) / every)
-
-
-def _port(pods: Pods) -> int:
-    ports = [one.at("containerPort").number() for one in pods.container.at("ports").items()]
-    return ports[0] if ports else pods.service.port
 
 
 def _request(probe: Node) -> dict[str, dict[str, object]]:

@@ -69,6 +69,16 @@ def scaler_for(deployment: str, scalers: Sequence[Scaler]) -> Scaler | None:
     return next(found, None)
 
 
+def enlarging(deployment: Deployment, replicas: int, *, scalers: Sequence[Scaler], namespace: str) -> str:
+    """The command that makes a Deployment as large, and keeps it so: an autoscaler would take a size back."""
+    found = scaler_for(deployment.meta.name, scalers)
+    if found is None:
+        return f"kubectl scale deployment {deployment.meta.name} -n {namespace} --replicas={replicas}"
+    most = f',"maxReplicas":{replicas}' if found.most < replicas else ""
+    change = f'{{"spec":{{"minReplicas":{replicas}{most}}}}}'
+    return f"kubectl patch hpa {found.meta.name} -n {namespace} --type merge -p '{change}'"
+
+
 # --- what the autoscaler is told --------------------------------------------------------------------------------
 
 
