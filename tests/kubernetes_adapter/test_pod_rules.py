@@ -177,7 +177,7 @@ CASES = {
     "both slots call the same prices": Case(
         wrong=lambda s: s.container("storefront-on-the-right")["env"][0].update(value="http://prices-left"),
         rule=Rule.NEED_SHARED,
-        mend="kubectl set env deployment/storefront-on-the-right -n shop PRICES=http://prices-right:80",
+        mend="kubectl set env deployment/storefront-on-the-right -n shop -c app PRICES=http://prices-right",
         severity=REFUSE,
     ),
     "no budget": Case(
@@ -218,6 +218,33 @@ def test_one_thing_wrong(case: Case) -> None:
         assert spec == {"containers": [{"name": "app", **case.change}]}
         merge(there.container(RIGHT), case.change)
         assert findings(there) == [], "the mend leaves something to mend"
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "severity", "mend"),
+    [
+        ("dns:///prices-left:80", "dns:///prices-left:80", REFUSE, "PRICES=dns:///prices-right:80"),
+        ("prices-left:80", "x", REFUSE, "-c app PRICES=prices-right:80"),
+        ("dns:prices-left.shop.svc:80", "x", REFUSE, "PRICES=dns:prices-right.shop.svc:80"),
+        ("dns://10.0.0.10/prices-left:80", "x", REFUSE, "PRICES=dns://10.0.0.10/prices-right:80"),
+        ("https://prices-left:8443/", "x", REFUSE, "PRICES=https://prices-right:80/"),
+        ("http://u:secret@prices-left/v1", "x", REFUSE, "let prices-right be the host in it: kubectl edit deploy"),
+        ("http://prices-left.secret", "x", REFUSE, "let prices-right be the host in it: kubectl edit deploy"),
+        ("dns:///prices-right:80", "dns:///prices-left:80", None, ""),
+        ("kubernetes:///prices-right.shop:80", "prices-left.shop.svc.cluster.local:80", None, ""),
+    ],
+)
+def test_an_address_is_read_and_mended_in_the_form_that_it_has(
+    there: str, here: str, severity: Severity | None, mend: str
+) -> None:
+    """As clients of HTTP and of gRPC are told it: the idle slot's, and that of the slot that serves."""
+    made = Shop()
+    for side, text in (("right", there), ("left", here)):
+        made.container(f"storefront-on-the-{side}")["env"][0]["value"] = text
+    found = [each for each in findings(made) if each.rule == Rule.NEED_SHARED]
+    assert [each.severity for each in found] == ([severity] if severity else [])
+    assert all(mend in each.mend for each in found)
+    assert "secret" not in repr(found)
 
 
 def merge(into: dict[str, Any], change: dict[str, Any]) -> None:

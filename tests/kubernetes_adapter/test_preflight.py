@@ -204,7 +204,7 @@ CASES = {
     "the slot calls whom users call": Case(
         wrong=lambda s: gateway_env(s.there, env(f"http://u:{CANARY}@alfred-backend:8000/")),
         says="BACKEND_URL of alfred-gateway-green is the address that users call",
-        mend="kubectl set env",
+        mend="let alfred-backend-green be the host in it: kubectl edit deployment/alfred-gateway-green -n alfred",
     ),
     "the slot that serves calls whom users call": Case(
         wrong=lambda s: gateway_env(s.there, env("alfred-backend.alfred:8000"), slot="blue"),

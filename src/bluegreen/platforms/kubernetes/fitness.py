@@ -5,6 +5,7 @@ Values of environment variables are judged here and never shown.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from bluegreen.ports import Finding
 
 _OWN_POD = frozenset({"localhost", "127", "::1"})
+_RESOLVER = re.compile(r"(?:dns|passthrough|xds|kubernetes|k8s):(?://[^/]*/|(?=[a-z]))")
+"""How a target of gRPC begins: ``dns:///prices:80``."""
+_ADDRESS = re.compile(
+    rf"(?P<before>(?:(?:https?|wss?|grpcs?|h2c|tcp)://|{_RESOLVER.pattern})?)[a-z0-9-]+"
+    r"(?P<domain>\.(?P<namespace>[a-z0-9-]+)(?:\.svc(?:\.cluster\.local)?)?\.?)?(?::(?P<port>[0-9]{1,5}))?(?P<after>/?)"
+)
+"""An address and nothing else, in which there is nothing to hide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,16 +291,47 @@ def _said(one: Node) -> _Value:
 
 
 def _host(text: str) -> str:
-    """The name before the first dot, of a URL or of ``host:port``; empty: there is none to be found."""
+    """The name before the first dot, of a URL, of ``host:port`` or of a target of gRPC; empty: there is none to be
+    found.
+    """
+    place = _RESOLVER.sub("", text)
     try:
-        host = urlsplit(text if "://" in text else f"//{text}").hostname
+        host = urlsplit(place if "://" in place else f"//{place}").hostname
     except ValueError:
         return ""
     return (host or "").partition(".")[0]
 
 
 def _set(place: Place, service: Service, need: Need, slot: Slot) -> str:
-    own = own_service(place.live.marks_of(need.service), slot)
-    address = f"http://{own}:{place.stack.service(need.service).port}"
-    deployment = place.workload(service.name, slot)
-    return f"kubectl set env deployment/{deployment} -n {place.namespace} {need.variable}={address}"
+    """The command that lets the variable lead to its own slot, in the form that it is written in today."""
+    own, deployment = own_service(place.live.marks_of(need.service), slot), place.workload(service.name, slot)
+    address = _address_of(own, place, service, need, slot)
+    if not address:
+        return f"let {own} be the host in it: kubectl edit deployment/{deployment} -n {place.namespace}"
+    template = place.template(service.name, slot)
+    names = _containers(template) if template is not None else []
+    index = place_of(service, names)
+    which = f" -c {names[index]}" if index is not None and len(names) > 1 else ""
+    return f"kubectl set env deployment/{deployment} -n {place.namespace}{which} {need.variable}={address}"
+
+
+def _address_of(own: str, place: Place, service: Service, need: Need, slot: Slot) -> str:
+    """Empty: as it is written there is more in it, which may be a secret."""
+    port = _own_port(own, place, place.stack.service(need.service).port)
+    for each in (slot, slot.other):
+        value = _value(place, service, need, each)
+        if value is None or value.text is None:
+            continue
+        found = _ADDRESS.fullmatch(value.text)
+        if found is None or (found["namespace"] or place.namespace) != place.namespace:
+            return ""
+        number = f":{_own_port(own, place, int(found['port']))}" if found["port"] else ""
+        return f"{found['before']}{own}{found['domain'] or ''}{number}{found['after']}"
+    return f"http://{own}:{port}"
+
+
+def _own_port(own: str, place: Place, wanted: int) -> int:
+    """That port of the slot's own Service; where it has none such, its first."""
+    found = place.live.service(own)
+    numbers = [port.port for port in found.ports] if found is not None else []
+    return wanted if wanted in numbers or not numbers else numbers[0]
