@@ -11,13 +11,17 @@ from tests.kubernetes_adapter.shop_kit import KEY, Shop, shop
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
+from bluegreen.domain.values import replace
 from bluegreen.platforms.kubernetes.discovery import discover
 from bluegreen.platforms.kubernetes.fitness import Place
+from bluegreen.platforms.kubernetes.objects import slice_of
 from bluegreen.platforms.kubernetes.service_rules import require_switchable, service_findings
 from bluegreen.ports import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bluegreen.platforms.kubernetes.objects import EndpointSlice
 
 REFUSE, WARN = Severity.REFUSE, Severity.WARN
 PATCH = "kubectl patch svc prices -n shop -p "
@@ -191,6 +195,29 @@ def test_one_thing_wrong(case: Case) -> None:
     assert [(each.rule, each.severity) for each in found] == [(case.rule, case.severity)], found
     assert case.mend in found[0].mend
     assert found[0].why == case.rule.why
+
+
+def in_slice(*targets: str) -> EndpointSlice:
+    """Of users' Service ``prices``, with these pods; an empty name is an address alone."""
+    return slice_of(
+        {
+            "metadata": {"name": "prices-x7", "labels": {"kubernetes.io/service-name": "prices"}},
+            "endpoints": [
+                {"addresses": [f"10.0.0.{number}"], **({"targetRef": {"kind": "Pod", "name": pod}} if pod else {})}
+                for number, pod in enumerate(targets)
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize(("targets", "rules"), [(("p1", ""), [Rule.FOREIGN_ENDPOINTS]), (("p1", "p2"), []), ((), [])])
+def test_addresses_of_no_pod_are_not_moved_by_a_switch(targets: tuple[str, ...], rules: list[Rule]) -> None:
+    """Told before anything is staged: the switch would be waited for in vain."""
+    found = place(Shop())
+    found = replace(found, live=replace(found.live, slices=(in_slice(*targets),)))
+    told = list(service_findings(found))
+    assert [each.rule for each in told] == rules
+    assert all(each.mend.endswith("prices-x7") for each in told)
 
 
 NO_SWITCH = ("headless", "ExternalName", "no selector", "no slot label")

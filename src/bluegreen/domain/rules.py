@@ -94,6 +94,13 @@ class Rule(StrEnum):
             "later release ends, or meet what is not validated yet"
         ),
     )
+    FOREIGN_ENDPOINTS = (
+        "foreign-endpoints",
+        (
+            "a switch moves the pods behind a Service, and no addresses that others have given it: users are sent "
+            "there in either slot, and the release ends because the switch is never seen to arrive"
+        ),
+    )
     KEPT = (
         "kept-by-source",
         (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.checks import Answer
 from bluegreen.domain.checks import fault as fault_of
 from bluegreen.domain.dating import anew, dated
-from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, Unseen, PlatformError
+from bluegreen.domain.errors import DeadlineExceeded, Held, LostLock, PlatformError, Unseen
 from bluegreen.domain.plan import WorkloadSpec
 from bluegreen.domain.reading import Arrivals, Gap, Histogram, Part, PodCounters, Reading, Timing
 from bluegreen.domain.routing import Conflict, Move, Moved, RouteResult, Unknown

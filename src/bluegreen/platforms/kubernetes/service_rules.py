@@ -169,6 +169,7 @@ def _of_traffic(users: Service, marks: Marks, place: Place) -> Iterator[Finding]
         )
     yield from _different_ports(users, marks, place)
     yield from _local(users, marks, place)
+    yield from _foreign(users, place)
     yield from _ip_targets(users, marks, place)
     yield from _kept(users)
     if users.affinity == "ClientIP":
@@ -219,6 +220,19 @@ def _kept(users: Service) -> Iterator[Finding]:
             Rule.KEPT,
             f"the selector of Service {users.meta.name} is written by {keepers[0]}, which may move users back",
             "let it leave alone what a release writes: docs/appfile.md has the settings",
+        )
+
+
+def _foreign(users: Service, place: Place) -> Iterator[Finding]:
+    """Addresses of no pod: written by hand, left from before there was a selector, or of another cluster."""
+    slices = place.live.slices_of(users.meta.name)
+    found = sorted({each.meta.name for each in slices if any(not one.pod for one in each.endpoints)})
+    if found:
+        yield refuse(
+            Rule.FOREIGN_ENDPOINTS,
+            f"Service {users.meta.name} has addresses of no pod, in EndpointSlice {', '.join(found)}",
+            f"see who keeps them, and remove them: kubectl get endpointslice -n {place.namespace} -o yaml "
+            f"{' '.join(found)}",
         )
 
 
