@@ -88,7 +88,7 @@ class ProbesFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class MetricsFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the service's own metrics are called (Prometheus text format). Leave out what it does not have."""
 
-    path: Annotated[Path, _about("Where they are.")] = "/metrics"
+    path: Annotated[Path, _about("Where they are, at the port that users call.")] = "/metrics"
     requests: Annotated[str, _about("A counter with the label `status`.")] = ""
     duration: Annotated[str, _about("A histogram in milliseconds of the whole request.")] = ""
     overhead: Annotated[str, _about("A histogram in milliseconds of what this service itself adds.")] = ""
