@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import PlatformError
@@ -33,15 +34,15 @@ def machine_findings(state: Path) -> Iterator[Finding]:
     """Envoy, the state folder, its disk, and the limit of open files."""
     yield from _envoy()
     folder = _existing(state)
+    typed = quote(str(folder))
     if not os.access(folder, os.W_OK | os.X_OK):
-        yield _found(
-            Severity.REFUSE, Rule.NO_FOLDER, f"{folder} cannot be written", f"sudo chown $USER {folder}, or --state DIR"
-        )
+        mend = f"sudo chown $USER {typed}, or --state DIR"
+        yield _found(Severity.REFUSE, Rule.NO_FOLDER, f"{folder} cannot be written", mend)
     free = shutil.disk_usage(folder).free
     if free < ROOM:
         severity = Severity.REFUSE if free < reserve.SIZE else Severity.WARN
         text = f"{free // 2**20} MiB are free for {state}; {ROOM // 2**20} should be"
-        yield _found(severity, Rule.NO_ROOM, text, f"make room: du -xh --max-depth=1 {folder} shows where it went")
+        yield _found(severity, Rule.NO_ROOM, text, f"make room: du -xh --max-depth=1 {typed} shows where it went")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < FILES:
         more = FILES if hard >= FILES or hard == resource.RLIM_INFINITY else hard
@@ -51,14 +52,17 @@ def machine_findings(state: Path) -> Iterator[Finding]:
 
 def stack_findings(stack: Stack, folder: Path) -> Iterator[Finding]:
     """Of a stack that is not up: the folder of its first images, and the ports that users will call."""
+    first: dict[int, str] = {}
     for service in stack.services:
-        why = obstacle(service.port)
+        holder = first.setdefault(service.port, service.name)
+        why = obstacle(service.port) if holder == service.name else f"is that of {holder}, too"
         if why:
             mend = f"free it, or choose another: bluegreen up --port {stack.short(service.name)}=0"
             yield _found(Severity.REFUSE, Rule.PORT_TAKEN, f"port {service.port} of {service.name} {why}", mend)
     if not folder.is_dir():
         text = f"there is no image folder {folder}"
-        mend = f"mkdir -p {folder}; each image is a folder repository/tag in it, with an executable {images.RUN!r}"
+        typed = quote(str(folder))
+        mend = f"mkdir -p {typed}; each image is a folder repository/tag in it, with an executable {images.RUN!r}"
         yield _found(Severity.REFUSE, Rule.MISSING_OBJECT, text, mend)
 
 
