@@ -44,6 +44,7 @@ class Served:
 
     def __init__(self, there: Namespace | None = None) -> None:
         self.there = there or Namespace()
+        self.stack = alfred()
         self.version: Object = {"major": "1", "minor": "34"}
         self.phase = "Active"
         self.nodes = [node("n1"), node("n2")]
@@ -114,7 +115,7 @@ class Served:
                 KubernetesPlatform(
                     cluster,
                     api=api,
-                    stack=alfred(),
+                    stack=self.stack,
                     namespace="alfred",
                     clock=self.clock,
                     direct=direct,

@@ -10,6 +10,7 @@ from tests.kubernetes_adapter.authority_kit import without
 from tests.kubernetes_adapter.cluster_kit import LIMIT, Served
 
 from bluegreen.domain.rules import Rule
+from bluegreen.domain.values import replace
 from bluegreen.platforms.kubernetes.rights import RIGHTS, Lack, give
 from bluegreen.platforms.kubernetes.verdicts import refuse
 from bluegreen.ports import Severity
@@ -63,6 +64,24 @@ def test_a_missing_deployment_and_a_slot_without_an_address_of_its_own() -> None
     found = {each.rule: each for each in examined(Served(there))}
     assert set(found) == {Rule.MISSING_OBJECT, Rule.NO_PREVIEW}
     assert "kubectl expose deployment alfred-gateway-green -n alfred" in found[Rule.NO_PREVIEW].mend
+
+
+def test_a_stack_without_a_chart_of_ours_is_told_how_the_slot_is_made() -> None:
+    served = Served(good())
+    served.stack = replace(served.stack, name="other")
+    del served.there.deployments["alfred-backend-green"]
+    (found,) = [each for each in examined(served) if each.rule == Rule.MISSING_OBJECT]
+    assert "with slot=green in its selector and its pods' labels" in found.mend
+    assert found.mend.endswith("kubectl get deployment alfred-backend-blue -n alfred -o yaml")
+
+
+def test_a_service_that_is_called_otherwise_can_be_named() -> None:
+    """As Kustomize's prefixes make it."""
+    served = Served(good())
+    served.stack = replace(served.stack, name="other")
+    served.there.services["prod-alfred-gateway"] = served.there.services.pop("alfred-gateway")
+    (found,) = [each for each in examined(served) if each.rule == Rule.MISSING_OBJECT]
+    assert "alfred-gateway: kubernetes: {service: NAME}" in found.mend
 
 
 def test_while_the_slots_are_not_known_nothing_is_said_of_them() -> None:

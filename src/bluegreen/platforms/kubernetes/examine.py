@@ -15,7 +15,7 @@ from bluegreen.domain.values import dataclass
 from bluegreen.platforms.kubernetes.budget_rules import budget_findings, missing_budgets
 from bluegreen.platforms.kubernetes.errors import MissingRight, Refused
 from bluegreen.platforms.kubernetes.fitness import Place, fitness_findings, pods_of
-from bluegreen.platforms.kubernetes.names import usual
+from bluegreen.platforms.kubernetes.names import CHARTS, usual
 from bluegreen.platforms.kubernetes.objects import budget_of
 from bluegreen.platforms.kubernetes.pod_rules import pod_findings
 from bluegreen.platforms.kubernetes.resources import BUDGETS
@@ -29,7 +29,7 @@ from bluegreen.ports import Finding, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from bluegreen.domain.stack import Instant, Stack
+    from bluegreen.domain.stack import Instant, Marks, Stack
     from bluegreen.platforms.kubernetes.live import Live
     from bluegreen.platforms.kubernetes.rights import Lack
     from bluegreen.platforms.kubernetes.transport import Api
@@ -121,11 +121,18 @@ class _Doctor:
                     yield refuse(
                         Rule.MISSING_OBJECT,
                         f"there is no Deployment {marks.workload(slot)}: {service.name} has nothing in {slot}",
-                        f"make it as the other slot's, with the label {marks.slot_label}={marks.value(slot)}; "
-                        f"of a chart: {install(self.stack, self.namespace)}",
+                        self._making(marks, slot),
                     )
                 if not marks.preview(slot) or place.live.service(marks.preview(slot)) is None:
                     yield self._no_preview(place, service.name, slot)
+
+    def _making(self, marks: Marks, slot: Slot) -> str:
+        if self.stack.name in CHARTS:
+            return install(self.stack, self.namespace)
+        return (
+            f"make it as that of the other slot, with {marks.slot_label}={marks.value(slot)} in its selector and its "
+            f"pods' labels: kubectl get deployment {marks.workload(slot.other)} -n {self.namespace} -o yaml"
+        )
 
     def _no_preview(self, place: Place, name: str, slot: Slot) -> Finding:
         """Refused where services of a slot call each other by it, which a need in the app file says."""

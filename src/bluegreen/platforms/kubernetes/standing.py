@@ -56,8 +56,18 @@ def absent(missing: Sequence[tuple[str, str]], *, stack: Stack, namespace: str) 
     """The error for what is missing, by kind and name."""
     return NotStarted(
         f"the stack {stack.name} is not whole in namespace {namespace}: there is no {_listed(missing)}",
-        mend=f"install the stack's chart, or name the right --namespace: {install(stack, namespace)}",
+        mend=f"{_naming(missing, stack)}: {install(stack, namespace)}",
     )
+
+
+def _naming(missing: Sequence[tuple[str, str]], stack: Stack) -> str:
+    """What may be named wrongly. A Service may have a prefix that the app file does not know of."""
+    if stack.name in names.CHARTS:
+        return "install the stack's chart, or name the right --namespace"
+    users = {marks.users: marks.service for marks in names.marks_of_all(stack)}
+    service = next((users[name] for kind, name in missing if kind == "Service" and name in users), "")
+    its = f", or its Service in the app file ({service}: kubernetes: {{service: NAME}})" if service else ""
+    return f"name the right --namespace{its}"
 
 
 def install(stack: Stack, namespace: str) -> str:
