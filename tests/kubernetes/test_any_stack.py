@@ -177,3 +177,90 @@ def versions(listing: dict[str, Any]) -> dict[str, Any]:
         f"{each['kind']}/{each['metadata']['name']}": (each["spec"], each["metadata"].get("annotations"))
         for each in listing["items"]
     }
+
+
+def test_a_second_service_with_users_of_its_own_is_refused(forum: AnyStack) -> None:
+    """It would stay on the slot that the release after the next one ends."""
+    selector, ports = {"app": "talk", "track": "green"}, [{"port": 80, "targetPort": 8080}]
+    spec = {"type": "NodePort", "selector": selector, "ports": ports}
+    forum.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "talk-outside"}, "spec": spec})
+    try:
+        (found,) = [each for each in forum.doctor(code=9) if each["rule"] == "other-service"]
+        assert "Service talk-outside sends to talk in green as well" in found["text"]
+        done = forum.run("deploy", *forum.images(f"{forum.namespace}-1"), "--force")
+        assert done.code == 2, done.out + done.err
+    finally:
+        forum.kubectl("delete", "service", "talk-outside")
+    assert "other-service" not in {each["rule"] for each in forum.doctor(code=0)}
+
+
+def test_what_keeps_a_repository_is_told_until_a_release_has_written_the_selector(forum: AnyStack) -> None:
+    """The API server says who owns it: after a release that nobody took back it is us."""
+    kept = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "talk"},
+        "spec": {key: forum.get("service", "talk")["spec"][key] for key in ("selector", "ports")},
+    }
+    words = ("apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", "-")
+    forum.kubectl(*words, stdin=json.dumps(kept))
+    (found,) = [each for each in forum.doctor(code=0) if each["rule"] == "kept-by-source"]
+    assert "written by argocd-controller" in found["text"]
+    told = forum.release(f"{forum.namespace}-1", "--force")
+    assert "written by argocd-controller" in " ".join(told.split())
+    try:
+        assert "kept-by-source" not in {each["rule"] for each in forum.doctor(code=0)}
+    finally:
+        forum.must("rollback")
+
+
+def test_budgets_of_each_slot_stay_and_let_the_pods_that_serve_be_evicted(forum: AnyStack) -> None:
+    """Turned, two of them would cover the same pods, and the API refuses every eviction of those."""
+    before = forum.get("pdb", "keep-talk")
+    other = {"matchLabels": {"app": "talk", "track": "blue"}}
+    forum.apply(
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": {"name": "keep-talk-blue"},
+            "spec": {"minAvailable": 1, "selector": other},
+        }
+    )
+    try:
+        assert not {"budgets-overlap", "no-budget", "budget-kind"} & {each["rule"] for each in forum.doctor(code=0)}
+        forum.release(f"{forum.namespace}-1", "--force")
+        assert forum.get("pdb", "keep-talk")["spec"] == before["spec"]
+        (side,) = forum.sides()
+        pod = forum.get("pods", "-l", f"app=talk,track={side}")["items"][0]["metadata"]["name"]
+        meta = {"name": pod, "namespace": forum.namespace}
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta}
+        path = f"/api/v1/namespaces/{forum.namespace}/pods/{pod}/eviction?dryRun=All"
+        forum.kubectl("create", "--raw", path, "-f", "-", stdin=json.dumps(eviction))
+    finally:
+        forum.must("rollback")
+        forum.kubectl("delete", "pdb", "keep-talk-blue")
+
+
+def test_a_slots_own_address_with_several_ports_is_made_as_it_is_told(forum: AnyStack) -> None:
+    ports = [{"name": "web", "port": 80, "targetPort": "rpc"}, {"name": "more", "port": 81, "targetPort": 8080}]
+    forum.kubectl("patch", "service", "threads", "--type=merge", "-p", json.dumps({"spec": {"ports": ports}}))
+    kept = forum.get("service", "threads-on-blue")["spec"]
+    forum.kubectl("delete", "service", "threads-on-blue")
+    try:
+        (found,) = [each for each in forum.doctor(code=9) if each["rule"] == "no-preview"]
+        forum.shell(pasted(found["mend"]))
+        assert "no-preview" not in {each["rule"] for each in forum.doctor(code=0)}
+        made = forum.get("service", "threads-blue")["spec"]
+        assert made["selector"] == kept["selector"]
+        assert [(each["port"], each["targetPort"]) for each in made["ports"]] == [(80, "rpc"), (81, 8080)]
+    finally:
+        forum.kubectl("delete", "service", "threads-blue", "--ignore-not-found")
+        forum.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "threads-on-blue"},
+                "spec": {key: kept[key] for key in ("selector", "ports")},
+            }
+        )
+        forum.kubectl("patch", "service", "threads", "--type=merge", "-p", json.dumps({"spec": {"ports": ports[:1]}}))

@@ -89,6 +89,12 @@ CASES = {
     "headless": Case(
         wrong=lambda s: s.spec("prices").update(clusterIP="None"),
         rule=Rule.HEADLESS,
+        mend="kubectl create service clusterip prices-users -n shop --tcp=80:http --tcp=9:9 && "
+        f"kubectl set selector svc prices-users -n shop app.kubernetes.io/name=prices,{KEY}=left",
+    ),
+    "headless, with one port": Case(
+        wrong=lambda s: s.spec("prices").update(clusterIP="None", ports=[{"port": 80, "targetPort": "http"}]),
+        rule=Rule.HEADLESS,
         mend="kubectl expose deployment prices-on-the-left -n shop --name=prices-users --port=80 --target-port=http "
         f"--selector=app.kubernetes.io/name=prices,{KEY}=left",
     ),

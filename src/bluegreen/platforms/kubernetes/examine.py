@@ -20,7 +20,7 @@ from bluegreen.platforms.kubernetes.objects import budget_of
 from bluegreen.platforms.kubernetes.pod_rules import pod_findings
 from bluegreen.platforms.kubernetes.resources import BUDGETS
 from bluegreen.platforms.kubernetes.rights import account_of, give, review
-from bluegreen.platforms.kubernetes.service_rules import service_findings
+from bluegreen.platforms.kubernetes.service_rules import exposing, service_findings
 from bluegreen.platforms.kubernetes.sizes import enlarging, size_findings, sizes
 from bluegreen.platforms.kubernetes.standing import install, require_namespace, require_version
 from bluegreen.platforms.kubernetes.verdicts import refuse, rights_not_known, warn
@@ -138,16 +138,10 @@ class _Doctor:
         """Refused where services of a slot call each other by it, which a need in the app file says."""
         marks = place.live.marks_of(name)
         needed = any(need.service == name for each in self.stack.services for need in each.needs)
-        users = place.live.service(marks.users)
-        port = users.ports[0] if users is not None and users.ports else None
-        target = f" --target-port={port.target}" if port is not None and port.target else ""
-        number = port.port if port is not None else self.stack.service(name).port
-        selector = ",".join(f"{key}={value}" for key, value in marks.selector(slot).items())
         return (refuse if needed else warn)(
             Rule.NO_PREVIEW,
             f"{name} has no Service of its own in {slot}",
-            f"kubectl expose deployment {marks.workload(slot)} -n {self.namespace} "
-            f"--name={usual(marks, slot)} --port={number}{target} --selector={selector}",
+            exposing(usual(marks, slot), slot, users=place.live.service(marks.users), marks=marks, place=place),
         )
 
     def _single(self, place: Place) -> Iterator[Finding]:

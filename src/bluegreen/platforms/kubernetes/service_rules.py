@@ -120,14 +120,24 @@ def _naming(slot: Slot, marks: Marks, place: Place) -> str:
 
 
 def _exposing(users: Service, marks: Marks, place: Place) -> str:
-    slot = _serving(users, marks, place)
-    port = users.ports[0] if users.ports else None
-    target = f" --target-port={port.target}" if port is not None and port.target else ""
+    return exposing(f"{users.meta.name}-users", _serving(users, marks, place), users=users, marks=marks, place=place)
+
+
+def exposing(name: str, slot: Slot, *, users: Service | None, marks: Marks, place: Place) -> str:
+    """The command that makes a Service of this name for the slot, with the ports that users' has."""
     selector = ",".join(f"{key}={value}" for key, value in marks.selector(slot).items())
-    return (
-        f"kubectl expose deployment {marks.workload(slot)} -n {place.namespace} --name={users.meta.name}-users "
-        f"--port={port.port if port is not None else 80}{target} --selector={selector}"
-    )
+    ports = users.ports if users is not None else ()
+    where = f"-n {place.namespace}"
+    if len(ports) > 1:  # kubectl expose would give all of them one target
+        each = " ".join(f"--tcp={port.port}:{port.target or port.port}" for port in ports)
+        return (
+            f"kubectl create service clusterip {name} {where} {each} && "
+            f"kubectl set selector svc {name} {where} {selector}"
+        )
+    number = ports[0].port if ports else place.stack.service(marks.service).port
+    target = f" --target-port={ports[0].target}" if ports and ports[0].target else ""
+    workload = marks.workload(slot)
+    return f"kubectl expose deployment {workload} {where} --name={name} --port={number}{target} --selector={selector}"
 
 
 def _serving(users: Service, marks: Marks, place: Place) -> Slot:
