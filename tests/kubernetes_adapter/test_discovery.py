@@ -241,14 +241,14 @@ def test_another_program_is_no_slot_of_this_one(key: str) -> None:
     assert "prices-on-the-left" in doubt.mend
 
 
-def by_release(there: Shop) -> Shop:
+def by_release(there: Shop, name: str = "prices-{}") -> Shop:
     """A Helm release for each slot, which nothing but its name tells from the other's."""
     for one in there.services.values():
         selector = one["spec"]["selector"]
-        selector["app.kubernetes.io/instance"] = f"prices-{selector.pop(KEY)}"
+        selector["app.kubernetes.io/instance"] = name.format(selector.pop(KEY))
     for one in there.deployments.values():
         labels = one["spec"]["template"]["metadata"]["labels"]
-        labels["app.kubernetes.io/instance"] = f"prices-{labels.pop(KEY)}"
+        labels["app.kubernetes.io/instance"] = name.format(labels.pop(KEY))
     return there
 
 
@@ -262,6 +262,12 @@ def test_slots_that_are_releases_of_a_chart_are_asked_about_with_the_line_that_s
     settled = discover(shop(prices, slot_label="app.kubernetes.io/instance"), there)
     assert settled.doubts == ()
     assert marks(settled.stack, "prices").values == ((BLUE, "prices-left"), (GREEN, "prices-right"))
+
+
+def test_as_are_those_whose_releases_are_called_like_slots() -> None:
+    there = by_release(Shop(), "{}-green").objects
+    (doubt,) = discover(shop(Service(name="prices", image="shop/prices", port=80)), there).doubts
+    assert doubt.mend.endswith("kubernetes: {slot_label: app.kubernetes.io/instance}")
 
 
 @pytest.mark.parametrize(("left", "right", "blue"), [("primary", "green", "primary"), ("active", "blue", "blue")])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _IDENTITY = frozenset(
     {"app", "name", "component", "tier", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/component"}
     | {"app.kubernetes.io/instance", "app.kubernetes.io/part-of", "app.kubernetes.io/managed-by"}
-    | {"run", "service", "release", "io.kompose.service", "workload.user.cattle.io/workloadselector"}
+    | {"run", "service", "io.kompose.service", "workload.user.cattle.io/workloadselector"}
 )
 """Labels that say which program a pod is. Deployments of different programs differ in them: they name no slot.
 
@@ -180,7 +180,7 @@ def _doubt_of_identity(service: StackService, selector: Mapping[str, str], there
     for each in there.deployments:
         labels = dict(each.template_labels)
         missed = [key for key, value in selector.items() if labels.get(key) != value]
-        if len(missed) == 1 and labels.get(missed[0], "").startswith((f"{service.name}-", f"{_users(service)}-")):
+        if len(missed) == 1 and _may_be_slot(labels.get(missed[0], ""), service):
             key = missed[0]
             return refuse(
                 Rule.UNKNOWN_SLOTS,
@@ -189,6 +189,12 @@ def _doubt_of_identity(service: StackService, selector: Mapping[str, str], there
                 f"if it names the slot, say so in the app file: kubernetes: {{slot_label: {key}}}",
             )
     return None
+
+
+def _may_be_slot(value: str, service: StackService) -> bool:
+    """As in ``web-green``, or ``green`` alone."""
+    named = value.startswith((f"{service.name}-", f"{_users(service)}-"))
+    return named or any(str(slot) in value.lower() for slot in Slot)
 
 
 def _doubt_of_label(keys: Sequence[str]) -> Finding:
