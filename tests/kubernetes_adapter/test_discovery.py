@@ -154,6 +154,14 @@ def third_side(there: Shop) -> None:
     there.deployments["x"] = deployment("x", app="prices", side="middle")
 
 
+def own_values(there: Shop) -> None:
+    """As a release of a chart for each service and slot has it."""
+    every = [one["spec"]["selector"] for one in there.services.values()]
+    every += [one["spec"]["template"]["metadata"]["labels"] for one in there.deployments.values()]
+    for labels in every:
+        labels[KEY] = f"{labels['app.kubernetes.io/name']}-{labels[KEY]}"
+
+
 def second_difference(there: Shop) -> None:
     for name, one in there.deployments.items():
         labels = one["spec"]["template"]["metadata"]["labels"]
@@ -177,6 +185,12 @@ DOUBTS = {
         rule=Rule.UNKNOWN_SLOTS,
         says="has the values left, middle, right",
         mend="kubernetes: {slots: {blue: left, green: middle}}",
+    ),
+    "slots of each service's own": Doubt(
+        wrong=own_values,
+        rule=Rule.UNKNOWN_SLOTS,
+        says=f"{KEY} has other values for each service (prices-left, prices-right, storefront-left, storefront-right)",
+        mend="the same for all services",
     ),
     "two labels that differ": Doubt(
         wrong=second_difference,

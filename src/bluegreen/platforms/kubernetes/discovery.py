@@ -212,12 +212,14 @@ def _slot_values(stack: Stack, there: Objects, key: str) -> tuple[tuple[tuple[Sl
     usual = tuple((slot, str(slot)) for slot in Slot)
     if stack.slot_values:
         return stack.slot_values, []
-    found = sorted(_values(stack, there, key))
+    by_service = _values(stack, there, key)
+    found = sorted(frozenset[str]().union(*by_service))
     if not found or set(found) <= set(Slot) or set(Slot) <= set(found):
         return usual, []
     if len(found) == _TWO:
         return tuple(zip(Slot, sorted(found, key=_blueness), strict=True)), []
-    return usual, [_doubt_of_values(key, found)]
+    own = all(len(values) <= _TWO for values in by_service)
+    return usual, [_doubt_of_own_values(key, found) if len(found) > _TWO and own else _doubt_of_values(key, found)]
 
 
 def _blueness(value: str) -> tuple[bool, bool, str]:
@@ -225,13 +227,24 @@ def _blueness(value: str) -> tuple[bool, bool, str]:
     return value != Slot.BLUE, value == Slot.GREEN, value
 
 
-def _values(stack: Stack, there: Objects, key: str) -> set[str]:
-    found: set[str] = set()
+def _values(stack: Stack, there: Objects, key: str) -> list[frozenset[str]]:
+    """What the label says in the pods of each service, and in its selector."""
+    found = []
     for _, selector in _selectors(stack, there):
         rest = {name: value for name, value in selector.items() if name != key}.items()
         labels = (dict(each.template_labels) for each in there.deployments)
-        found.update(one[key] for one in (*labels, selector) if rest and rest <= one.items() and key in one)
+        found.append(frozenset(one[key] for one in (*labels, selector) if rest and rest <= one.items() and key in one))
     return found
+
+
+def _doubt_of_own_values(key: str, values: Sequence[str]) -> Finding:
+    return refuse(
+        Rule.UNKNOWN_SLOTS,
+        f"{key} has other values for each service ({', '.join(values)}): a slot is the whole stack, and is called the "
+        "same in all of them",
+        "give the pods of each slot a label that is the same for all services, such as slot=blue, then the Services' "
+        "selectors",
+    )
 
 
 def _doubt_of_values(key: str, values: Sequence[str]) -> Finding:
