@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 REFUSE, WARN = Severity.REFUSE, Severity.WARN
 
 
-def beside(there: Shop, name: str, *, side: str, **spec: Any) -> None:
+def beside(there: Shop, name: str, *, side: str, **spec: Any) -> object:
     """One more Service of ``prices``; without a side it has the pods of both."""
     there.services[name] = service(name, app="prices", side=side, **spec)
     if not side:
         there.spec(name)["selector"].pop(KEY)
+    return there
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +76,10 @@ METRICS = [{"name": "metrics", "port": 9090, "targetPort": "metrics"}]
 FINE: dict[str, Callable[[Shop], object]] = {
     "one for each slot": for_each,
     "another port": lambda s: beside(s, "prices-metrics", side="", ports=METRICS),
+    "a port that users' Service has as well, for metrics of both": lambda s: [
+        s.spec("prices")["ports"].extend(METRICS),
+        beside(s, "prices-metrics", side="", ports=METRICS),
+    ],
     "by which pods find each other": lambda s: beside(s, "prices-peers", side="", clusterIP="None"),
     "of others": lambda s: s.services.update(batch=service("batch", app="batch", side="left", type="NodePort")),
     "without a selector": lambda s: s.services.update(x=service("x", app="x", side="left", selector=None)),

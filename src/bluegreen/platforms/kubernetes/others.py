@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bluegreen.domain.stack import Marks, Stack
     from bluegreen.platforms.kubernetes.discovery import Objects
-    from bluegreen.platforms.kubernetes.objects import Service
+    from bluegreen.platforms.kubernetes.objects import Service, ServicePort
     from bluegreen.ports import Finding
 
 OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
@@ -28,7 +28,8 @@ def other_services(stack: Stack, there: Objects) -> Iterator[Finding]:
     for marks in all_marks:
         users = there.service(marks.users)
         if users is not None:
-            yield from _of_service(marks, users, known, there)
+            named = stack.service(marks.service).port
+            yield from _of_service(marks, users, known, there, named=named)
 
 
 def _own(marks: Marks) -> Iterator[str]:
@@ -38,26 +39,26 @@ def _own(marks: Marks) -> Iterator[str]:
     return (name for slot, name in names.items() if not alone or name.endswith(f"-{marks.value(slot)}"))
 
 
-def _of_service(marks: Marks, users: Service, known: set[str], there: Objects) -> Iterator[Finding]:
+def _of_service(marks: Marks, users: Service, known: set[str], there: Objects, *, named: int) -> Iterator[Finding]:
+    """``named``: the port of the app file."""
     others = [each for each in there.services if each.meta.name not in known and same_port(each, users)]
     sent = {each.meta.name: _slots_of(each, marks, there) for each in others}
     for each in others:
         slots = sent[each.meta.name]
         if len(slots) == 1 and not _in_pairs(slots[0], sent):
             yield _pinned(each, marks, slots[0], there.namespace)
-        elif len(slots) > 1 and not each.headless:  # a headless one is how pods find each other
+        elif len(slots) > 1 and not each.headless and same_port(each, users, named=named):
+            # A headless one is how pods find each other; one for both slots of another port is there for metrics.
             yield _of_both(each, marks, there.namespace)
 
 
-def same_port(other: Service, users: Service) -> bool:
-    """Whether it sends to a port that users' requests go to: not so one for metrics alone."""
-    return not {_target(other, index) for index in range(len(other.ports))}.isdisjoint(
-        _target(users, index) for index in range(len(users.ports))
-    )
+def same_port(other: Service, users: Service, *, named: int = 0) -> bool:
+    """Whether it sends to a port that users' requests go to: not so one for metrics alone. ``named``: of these one."""
+    wanted = [port for port in users.ports if port.port == named] or users.ports
+    return not set(map(_target, other.ports)).isdisjoint(map(_target, wanted))
 
 
-def _target(service: Service, index: int) -> str:
-    port = service.ports[index]
+def _target(port: ServicePort) -> str:
     return port.target or str(port.port)
 
 
