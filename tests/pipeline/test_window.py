@@ -358,3 +358,35 @@ def test_requests_that_the_data_plane_counted_long_before_are_no_witness() -> No
     confirmed = rehearsal.last_run().confirmed
     assert confirmed is not None
     assert confirmed.how == ""
+
+
+# Several processes behind one address, each with counters of its own.
+
+
+@pytest.mark.parametrize("workers", [2, 3, 4])
+def test_an_old_slot_whose_processes_answer_in_turn_makes_nobody_silent(workers: int) -> None:
+    """The one has counted a million more than the other: the difference is no traffic of the time before the switch."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.plane_counts = False
+    rehearsal.platform.behaviours["v1"] = Behaviour(workers=workers)
+    rehearsal.clock.wait(until=Instant(100_000.0))
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+    old = judged(rehearsal).findings[0].old
+    assert old is None or old.of <= 3000
+
+
+@pytest.mark.parametrize(("rate", "most"), [(4.0, 120), (100.0, 3000)])
+def test_what_processes_that_answer_in_turn_have_counted_is_counted_once(rate: float, most: int) -> None:
+    """Read as resets, thirty requests would come to hundreds, which prove; and one error to a dozen, which condemn."""
+    rehearsal = run(Behaviour(workers=3, ready_after=30.0), Options(validation_time=60.0), rate=rate / 2)
+    found = judged(rehearsal)
+    share = found.findings[1] if found.findings[0].rule == "metrics" else found.findings[0]
+    assert share.of is not None
+    assert share.of <= most
+    assert summary(rehearsal).outcome is Outcome.NOT_PROVEN
+    assert "each look reads one: not all is counted" in rehearsal.last_run().ended.why  # type: ignore[union-attr]
+
+
+def test_errors_that_were_counted_of_some_processes_still_count() -> None:
+    assert run(Behaviour(workers=2, errors=0.05)).routes == (BLUE, BLUE)

@@ -128,3 +128,40 @@ def test_times_and_parts_tell_as_well(before: PodCounters, after: PodCounters, r
     course = gone_through(look(before), look(after))
     assert bool(course.restarted) is restarted
     assert tally(look(before), course.total, slot=GREEN, limit_ms=150.0).errors == errors
+
+
+FIRST, SECOND = 100.0, 100.02
+"""When two processes of one pod began."""
+
+
+def of(process: float | None, answers: Answered) -> Reading:
+    return look(replace(counted(answers), process=process))
+
+
+SIDE_BY_SIDE = "it has several processes with counters of their own, of which each look reads one: not all is counted"
+
+
+@pytest.mark.parametrize(
+    ("looks", "expected", "restarted"),
+    [
+        # each process goes on from where it was itself; what one had counted before it was first read is not known
+        (
+            [of(FIRST, {200: 90}), of(SECOND, {200: 50}), of(FIRST, {200: 95, 500: 1}), of(SECOND, {200: 52})],
+            (8, 1, (SIDE_BY_SIDE,)),
+            True,
+        ),
+        ([of(FIRST, {200: 50}), of(SECOND, {200: 90}), of(FIRST, {200: 55})], (5, 0, (SIDE_BY_SIDE,)), True),
+        # a process that is not read again has ended, as far as anybody knows
+        ([of(FIRST, {200: 90}), of(200.0, {200: 4}), of(200.0, {200: 9, 500: 1})], (6, 1, ()), True),
+        # the same one, of which the kernel tells another second, as it does after its clock was set
+        ([of(FIRST, {200: 90}), of(FIRST + 1.0, {200: 95}), of(FIRST, {200: 99})], (9, 0, ()), False),
+        # one that begins again in itself, and one that does not say which it is
+        ([of(FIRST, {200: 90}), of(FIRST, {200: 5})], (5, 0, ()), True),
+        ([of(FIRST, {200: 90}), of(None, {200: 95})], (5, 0, ()), False),
+    ],
+)
+def test_each_process_is_followed_by_itself(
+    looks: list[Reading], expected: tuple[int, int, tuple[str, ...]], restarted: object
+) -> None:
+    assert of_window(*looks) == expected
+    assert bool(gone_through(*looks).restarted) is restarted

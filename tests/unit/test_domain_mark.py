@@ -15,6 +15,7 @@ from bluegreen.domain.reading import Gap, Histogram, PodCounters, Reading, Timin
 from bluegreen.domain.release import Answered, Confirmed, Ended, Entry, Judged, Mark, Tallied
 from bluegreen.domain.snapshot import Container, Pod, Snapshot, Workload
 from bluegreen.domain.stack import Instant, Limits, Slot
+from bluegreen.domain.values import replace
 from bluegreen.platforms.kubernetes.entries import LARGEST, entry_of, text_of
 
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
@@ -225,3 +226,14 @@ def test_pods_that_cannot_be_read_for_the_same_reason_are_told_together() -> Non
     gaps = [("g1", "refused"), ("g2", "no answer"), ("g3", "refused"), ("g4", "no answer"), ("g5", "refused")]
     assert list(by_reason(gaps)) == [("g1 and 2 more pods", "refused"), ("g2 and g4", "no answer")]
     assert list(by_reason(gaps[:2])) == gaps[:2]
+
+
+@pytest.mark.parametrize(("restarts", "answered", "gap"), [(0, 0, "at the switch another process"), (1, 10, "started")])
+def test_another_process_of_the_same_container_is_a_gap_and_counts_nothing(
+    restarts: int, answered: int, gap: str
+) -> None:
+    """Of a container that was started again it is known when it began: after the switch."""
+    mark = marked(replace(counters("g1", ok=5), process=100.0))
+    found = since(mark, replace(counters("g1", ok=10), process=100.02), restarts=restarts)
+    assert (found.answered[0].requests, len(found.gaps)) == (answered, 1)
+    assert gap in found.gaps[0]

@@ -109,3 +109,18 @@ def test_of_our_own_requests_only_those_of_the_same_time_are_no_users() -> None:
 def test_probes_that_are_not_counted_do_not_make_users_silent(new: int, silent: object) -> None:
     """2.3 requests a second before. Six now are all that the pod's probes may be, and may be users as well."""
     assert rules(new=Did(good=new), old=Did(good=70), seconds=10.0) == (["silence"] if silent else [])
+
+
+@pytest.mark.parametrize("process", [None, 7.0])
+def test_what_another_process_of_the_old_slot_has_counted_in_its_life_is_no_traffic_before_the_switch(
+    process: float | None,
+) -> None:
+    """Each look reads one of several processes. One users a second before and after, and a million in a life."""
+    before, seen = window(Did(good=10), old=BUSY, seconds=12.0), window(Did(good=10), old=Did(good=30), seconds=12.0)
+    assert seen.old is not None
+    life = tuple(replace(each, answers=((200, 2_000_000),), process=1.0) for each in seen.old.begin.pods)
+    other = tuple(replace(each, answers=((200, 1_000_000),), process=process) for each in seen.old.end.pods)
+    old = replace(seen.old, begin=replace(seen.old.begin, pods=life), end=replace(seen.old.end, pods=other))
+    assert [found.rule for found in hard_triggers(before)] == ["silence"]
+    assert hard_triggers(replace(seen, old=old)) == ()
+    assert replace(seen, old=old).old_counted("pair-front").requests == 0

@@ -110,3 +110,16 @@ def test_a_damaged_page_is_read_or_refused_and_nothing_else(at: int, put: str, c
         series = text.parse(GOOD[:at] + put + GOOD[at + cut :])
         text.answers(series, NAMES)
         text.latency(series, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("page", "process"),
+    [
+        ("", None),
+        ("process_start_time_seconds 1.76e9\n", 1.76e9),
+        ("process_start_time_seconds NaN\n", None),
+        ("process_start_time_seconds 1.76e9\nprocess_start_time_seconds 1.77e9\n", None),  # a sidecar's beside it
+    ],
+)
+def test_which_process_counts(page: str, process: float | None) -> None:
+    assert text.process(text.parse(GOOD + page)) == process

@@ -2,17 +2,33 @@
 
 Two readings at the ends would take a counter that began again for one that counted little: the errors from before would
 be gone. Here every look adds what has grown since the one before it.
+
+Several processes behind one address, each with counters of its own, answer in turn. One after the other they look like
+resets, and what was counted from nothing each time would count again and again. Where a page says which process it is
+of, each one is followed by itself.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import Arrivals, Histogram, Part, PodCounters, Reading, gaps_of, grown, vanished
+from bluegreen.domain.reading import (
+    Arrivals,
+    Gap,
+    Growth,
+    Histogram,
+    Part,
+    PodCounters,
+    Reading,
+    gaps_of,
+    grown,
+    is_another,
+    vanished,
+)
 from bluegreen.domain.values import dataclass, replace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bluegreen.domain.reading import Answers
 
@@ -28,6 +44,10 @@ class Course:
     last_arrivals: tuple[Arrivals, ...]
     restarted: tuple[str, ...] = ()
     """Pods whose counters began again from nothing, each once."""
+    others: tuple[PodCounters, ...] = ()
+    """The same pods as other processes of them have counted that were read before the one in ``last``."""
+    several: frozenset[str] = frozenset()
+    """Pods of which a process was read again after another one: they go on side by side."""
 
 
 def begin(start: Reading) -> Course:
@@ -39,21 +59,64 @@ def follow(course: Course, now: Reading) -> Course:
     """Add what a further look found. A pod without an answer keeps what it had, and is a gap."""
     last = {counters.pod: counters for counters in course.last}
     so_far = {counters.pod: counters for counters in course.total.pods}
-    grew = {counters.pod: grown(last.get(counters.pod), counters) for counters in now.pods}
-    gone = (gap for growth in grew.values() for gap in gaps_of(growth))
-    totals = so_far | {pod: _added(so_far.get(pod), growth.counters) for pod, growth in grew.items()}
+    steps = {counters.pod: _step(course, last.get(counters.pod), counters) for counters in now.pods}
+    several = course.several | {pod for pod, step in steps.items() if step.is_back}
+    gone = (gap for step in steps.values() for gap in gaps_of(step.growth))
+    totals = so_far | {pod: _added(so_far.get(pod), step.growth.counters) for pod, step in steps.items()}
+    again = (pod for pod, step in steps.items() if step.growth.restarted and pod not in several)
     return Course(
         total=Reading(
             at=now.at,
             pods=tuple(totals.values()),
             arrivals=_arrivals(course, now),
-            gaps=(*now.gaps, *vanished(last, now.pods, now.gaps), *gone),
+            gaps=(*now.gaps, *vanished(last, now.pods, now.gaps), *gone, *_uncounted(several, now)),
             lag=now.lag,
         ),
-        last=tuple((last | {pod.pod: _known(last.get(pod.pod), pod) for pod in now.pods}).values()),
+        last=tuple((last | {pod: step.known for pod, step in steps.items()}).values()),
         last_arrivals=now.arrivals or course.last_arrivals,
-        restarted=tuple(dict.fromkeys((*course.restarted, *(pod for pod, growth in grew.items() if growth.restarted)))),
+        restarted=tuple(dict.fromkeys((*course.restarted, *again))),
+        others=_others(course, last, now),
+        several=several,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Step:
+    """What one pod has done since it was read last."""
+
+    growth: Growth
+    known: PodCounters
+    """The pod as it is compared with next time."""
+    is_back: bool = False
+    """The process that was read is one of before; another one was read since."""
+
+
+def _step(course: Course, last: PodCounters | None, now: PodCounters) -> _Step:
+    if last is None or not is_another(last.process, now.process):
+        growth = grown(last, now)
+        return _Step(growth=replace(growth, counters=replace(growth.counters, process=None)), known=_known(last, now))
+    own = next(
+        (each for each in course.others if each.pod == now.pod and not is_another(each.process, now.process)), None
+    )
+    growth = grown(own or now, now)  # of one that is new here nobody knows since when it has counted
+    growth = replace(growth, counters=replace(growth.counters, process=None), restarted=own is None)
+    return _Step(growth=growth, known=_known(own, now), is_back=own is not None)
+
+
+def _others(course: Course, last: dict[str, PodCounters], now: Reading) -> tuple[PodCounters, ...]:
+    """Each process is in one place: those that were read now in ``last``, the ones before them here."""
+    current = {each.pod: each for each in now.pods}
+
+    def is_read(each: PodCounters) -> bool:
+        return each.pod in current and not is_another(each.process, current[each.pod].process)
+
+    left = (last[pod] for pod in current if pod in last)
+    return tuple(each for each in (*course.others, *left) if not is_read(each))
+
+
+def _uncounted(several: frozenset[str], now: Reading) -> Iterator[Gap]:
+    why = "it has several processes with counters of their own, of which each look reads one: not all is counted"
+    return (Gap(pod=each.pod, slot=each.slot, why=why) for each in now.pods if each.pod in several)
 
 
 def _known(last: PodCounters | None, now: PodCounters) -> PodCounters:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import SERVER_ERROR, by_reason
+from bluegreen.domain.reading import SERVER_ERROR, by_reason, is_another
 from bluegreen.domain.release import Answered, Mark, PodMark, Standing, Tallied, Unread
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass
@@ -66,6 +66,7 @@ def _counted(counters: PodCounters, *, restarts: int, limits: Limits) -> PodMark
         timed=times.count if times is not None else 0,
         slow=times.above(limits.p95_overhead_ms) if times is not None else 0,
         timing=str(times.timing) if times is not None else "",
+        process=counters.process,
     )
 
 
@@ -128,6 +129,9 @@ class _Counts:
 
         One that was ``followed`` over that has lost only what came between that and the look before it.
         """
+        if before is not None and now.restarts == before.restarts and is_another(before.process, now.process):
+            self.gaps.append(f"{now.pod}: at the switch another process of it was read, so nothing of it is known")
+            now = before  # since when this one has counted is not known either
         lost = _fell(before, now) or (now.restarts > (before.restarts if before is not None else 0) and not followed)
         if lost:
             self.gaps.append(f"{now.pod}: it was started again, so what it answered before is not known")

@@ -80,6 +80,8 @@ class PodCounters:
     in_flight: int | None = None
     at: Instant | None = None
     """When it was counted, where that is not when it was asked for: the time of the scrape. None: the reading's own."""
+    process: Seconds | None = None
+    """When the process that has counted began, seconds since 1970: what it is known by. None: its page does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +239,7 @@ def grown(old: PodCounters | None, new: PodCounters) -> Growth:
     """
     if old is None:
         return Growth(counters=new)
-    restarted = _began_again(old, new)
+    restarted = is_another(old.process, new.process) or _began_again(old, new)
     before = () if restarted else old.answers
     parts = () if restarted else old.parts
     earlier = {part.name: part.answers for part in parts}
@@ -254,6 +256,13 @@ def grown(old: PodCounters | None, new: PodCounters) -> Growth:
         restarted=restarted,
         gone=tuple(f"its count of answers {status}" for status in _missing(before, new.answers)),
     )
+
+
+def is_another(one: Seconds | None, other: Seconds | None) -> bool:
+    """Whether these are two processes. Some work out when they began anew each time, and are a second off then."""
+    if one is None or other is None:
+        return False
+    return round(abs(one - other), 2) not in {0.0, 1.0}
 
 
 def _began_again(old: PodCounters, new: PodCounters) -> bool:
@@ -341,11 +350,12 @@ def risen(
 
     Whether an app counts its probes is its own affair, so each pod is allowed all that its probes can have asked, and
     the ``reads`` of its metrics since. One that was ready with a count of nothing does not count probes: a pod is ready
-    because a probe was answered.
+    because a probe was answered. One whose counters began again says nothing: since when it has counted is not known.
     """
     return sum(
         max(0, _growth(old, new) - _probed(stack, old, _elapsed(old, before, new, now), reads=reads))
         for old, new in _pairs(before, now, slot=slot, service=service)
+        if not grown(old, new).restarted
     )
 
 

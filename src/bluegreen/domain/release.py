@@ -144,6 +144,8 @@ class PodMark:
     """Of the timed, those over the limit."""
     timing: str = ""
     """What the histogram measures (reading.Timing); empty: there is none."""
+    process: Seconds | None = None
+    """When the process that had counted began, in seconds since 1970; none: its page does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from bluegreen.domain.reading import PartTally, Reading, Tally, tally
+from typing import TYPE_CHECKING
+
+from bluegreen.domain.reading import PartTally, Reading, Tally, grown, tally
 from bluegreen.domain.snapshot import Snapshot
 from bluegreen.domain.stack import Instant, Limits, Seconds, Slot, Stack
 from bluegreen.domain.values import dataclass, replace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bluegreen.domain.reading import PodCounters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,10 +105,15 @@ class Window:
         """What the old slot's users did in the time before the switch; nothing, where that is not known."""
         if self.old is None:
             return Tally()
-        known = {counters.pod for counters in self.old.begin.pods}
-        both = replace(self.old.end, pods=tuple(each for each in self.old.end.pods if each.pod in known))
+        known = {counters.pod: counters for counters in self.old.begin.pods}
+        both = replace(self.old.end, pods=tuple(each for each in self.old.end.pods if _went_on(known, each)))
         limit = self.limits.p95_overhead_ms
         return tally(self.old.begin, both, slot=self.slot.other, limit_ms=limit, service=service)
+
+
+def _went_on(known: Mapping[str, PodCounters], now: PodCounters) -> bool:
+    """Whether these are the counters that were read before: since when others have counted is not known."""
+    return now.pod in known and not grown(known[now.pod], now).restarted
 
 
 def span_before(looks: tuple[Reading, ...], *, end: Reading, seconds: Seconds) -> Span | None:

@@ -129,7 +129,13 @@ def _counted(pod: Pod, names: MetricNames, page: str) -> _Found:
     parts = text.parts(series, names) if names.requests else ()
     latency, gaps = _latency(pod, series, names)
     counters = PodCounters(
-        pod=pod.name, service=pod.service, slot=pod.slot, answers=answers, parts=parts, latency=latency
+        pod=pod.name,
+        service=pod.service,
+        slot=pod.slot,
+        answers=answers,
+        parts=parts,
+        latency=latency,
+        process=text.process(series),
     )
     return _Found(pod.name, (counters,), gaps)
 

@@ -6,6 +6,7 @@ declared and has no samples is one: a counter with labels has none before its fi
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from prometheus_client.samples import Sample
 
     from bluegreen.domain.reading import Answers, Part
-    from bluegreen.domain.stack import MetricNames
+    from bluegreen.domain.stack import MetricNames, Seconds
+
+PROCESS = "process_start_time_seconds"
+"""What most libraries tell beside the app's own metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,12 @@ def latency(series: Series, names: MetricNames) -> Histogram | None:
     if names.duration:
         return Histogram(timing=Timing.TOTAL, buckets=_buckets(series, names.duration))
     return None
+
+
+def process(series: Series) -> Seconds | None:
+    """When the process that counts began; None: the page does not say, or says it of several."""
+    found = series.samples.get(PROCESS, ())
+    return float(found[0].value) if len(found) == 1 and math.isfinite(found[0].value) else None
 
 
 def _buckets(series: Series, name: str) -> tuple[tuple[float, int], ...]:

@@ -56,6 +56,9 @@ class Behaviour:
     """Checks and probes are answered, and nothing that users ask: as a version that hangs at its first real work."""
     counters_last: Seconds | None = None
     """Its counters begin again from nothing each so many seconds. As ``counters-reset``, by requests."""
+    workers: int = 0
+    """Processes in each pod with counters of their own, of which each look reads another one: as a server that forks
+    and merges nothing. The first has half of the requests, the second half of the rest, and so on."""
     metrics_until: Seconds | None = None
     """Its metrics page has no such counter any more from that age on. As ``metrics-gone``, by requests."""
     no_metrics: bool = False

@@ -6,6 +6,7 @@ fake and the real platform to it.
 
 from __future__ import annotations
 
+from collections import Counter
 from copy import copy
 from itertools import count
 from typing import TYPE_CHECKING
@@ -141,6 +142,8 @@ class FakePlatform:
         self._writes = count(1)
         self._asked: dict[tuple[str, str], int] = {}
         """How often each place was asked each check."""
+        self._turns: Counter[str] = Counter()
+        """How often each pod's counters were read."""
         self._traffic = _Traffic(rate=rate)
         self._routes = {name: Route(service=name, slot=Slot.BLUE, version="0") for name in stack.names}
         self._staged: dict[tuple[str, Slot], _Staged] = {}
@@ -436,7 +439,9 @@ class FakePlatform:
     def _counters(self, pod: Pod) -> PodCounters:
         staged = self._staged[pod.service, pod.slot]
         how = self._behaviour(staged.spec.image)
-        mine = self._counted(pod, staged, how)
+        worker = self._turns[pod.name] % how.workers if how.workers else 0
+        self._turns[pod.name] += 1
+        mine = self._counted(pod, staged, how) >> (worker + 1 if how.workers else 0)
         slow = int(mine * how.slow)
         buckets = ((100.0, mine - slow), (150.0, mine - slow), (float("inf"), mine))
         parts = self._by_method(mine, how)
@@ -448,6 +453,7 @@ class FakePlatform:
             answers=((200, mine - errors), (500, errors)),
             parts=parts if self.post_share else (),
             latency=Histogram(timing=Timing.OVERHEAD, buckets=buckets),
+            process=staged.at + worker / 50 if how.workers else None,
         )
 
     def _counted(self, pod: Pod, staged: _Staged, how: Behaviour) -> int:
