@@ -272,3 +272,30 @@ def test_errors_prove_a_release_bad_though_the_last_scrape_is_missing() -> None:
     rehearsal.clock.at(rehearsal.clock.now() + 28.0, lambda: blind(server.trouble))
     assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.ROLLED_BACK
     assert "error share" in why(rehearsal)
+
+
+def test_counters_that_come_with_the_first_request_are_counted_from_nothing_and_not_waited_for() -> None:
+    """As many libraries write them: no series before the first event, neither of requests nor of times."""
+    rehearsal, server = rehearse(interval=5.0)
+    server.trouble.bend = lambda labels, value: (labels, value) if value else None
+    began = rehearsal.clock.now()
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)
+    assert rehearsal.clock.now() - began < 45.0
+    tallied = rehearsal.last_run().tallied
+    assert tallied is not None
+    assert tallied.gaps == ()
+
+
+@pytest.mark.parametrize("interval", [1.0, 5.0])
+def test_a_server_that_comes_back_in_the_window_proves_nothing_by_what_was_counted_before_it(interval: float) -> None:
+    rehearsal, server = rehearse(interval=interval)
+    rehearsal.clock.at(rehearsal.clock.now() + 0.9, lambda: down(server.trouble))
+    rehearsal.clock.at(rehearsal.clock.now() + 20.0, lambda: up_again(server.trouble))
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
+    assert "at the switch Prometheus cannot be reached" in why(rehearsal)
+
+
+def up_again(trouble: Trouble) -> None:
+    trouble.down = False

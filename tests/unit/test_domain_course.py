@@ -165,3 +165,18 @@ def test_each_process_is_followed_by_itself(
 ) -> None:
     assert of_window(*looks) == expected
     assert bool(gone_through(*looks).restarted) is restarted
+
+
+@pytest.mark.parametrize(
+    ("absent", "expected"),
+    [
+        (False, (10, 1, ("at the switch timed out",))),  # the seven are of its start: answers to its probes
+        (True, (30, 8, ())),  # it had no such counter yet: many libraries write none before its first event
+    ],
+)
+def test_a_pod_that_could_not_be_read_at_the_switch_counts_from_its_first_look(
+    absent: bool,  # noqa: FBT001 - a row of the table
+    expected: tuple[int, int, tuple[str, ...]],
+) -> None:
+    start = look(gaps=(Gap(pod="p-0", slot=GREEN, why="timed out", absent=absent),))
+    assert of_window(start, look(counted({200: 13, 503: 7})), look(counted({200: 22, 503: 8}))) == expected

@@ -237,3 +237,11 @@ def test_another_process_of_the_same_container_is_a_gap_and_counts_nothing(
     found = since(mark, replace(counters("g1", ok=10), process=100.02), restarts=restarts)
     assert (found.answered[0].requests, len(found.gaps)) == (answered, 1)
     assert gap in found.gaps[0]
+
+
+def test_a_pod_that_had_no_such_counter_yet_counts_from_nothing() -> None:
+    """Many libraries write no counter before its first event: five minutes later it has counted since the switch."""
+    mark = marked(gaps=(Gap(pod="g1", slot=GREEN, why="its metrics have no hits_total", absent=True),))
+    found = since(mark, counters("g1", ok=10, bad=1))
+    assert (found.answered[0].requests, found.gaps) == (11, ())
+    assert from_plain(Mark, to_plain(mark)) == mark

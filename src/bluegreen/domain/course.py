@@ -48,11 +48,15 @@ class Course:
     """The same pods as other processes of them have counted that were read before the one in ``last``."""
     several: frozenset[str] = frozenset()
     """Pods of which a process was read again after another one: they go on side by side."""
+    unread: tuple[Gap, ...] = ()
+    """Pods that could not be read at the start."""
 
 
 def begin(start: Reading) -> Course:
     """The course of a window that starts with this reading."""
-    return Course(total=start, last=start.pods, last_arrivals=start.arrivals)
+    read = {counters.pod for counters in start.pods}
+    unread = tuple(gap for gap in start.gaps if gap.pod not in read and not gap.absent)
+    return Course(total=start, last=start.pods, last_arrivals=start.arrivals, unread=unread)
 
 
 def follow(course: Course, now: Reading) -> Course:
@@ -69,7 +73,7 @@ def follow(course: Course, now: Reading) -> Course:
             at=now.at,
             pods=tuple(totals.values()),
             arrivals=_arrivals(course, now),
-            gaps=(*now.gaps, *vanished(last, now.pods, now.gaps), *gone, *_uncounted(several, now)),
+            gaps=(*now.gaps, *vanished(last, now.pods, now.gaps), *gone, *_half_known(course, several, now)),
             lag=now.lag,
         ),
         last=tuple((last | {pod: step.known for pod, step in steps.items()}).values()),
@@ -77,6 +81,7 @@ def follow(course: Course, now: Reading) -> Course:
         restarted=tuple(dict.fromkeys((*course.restarted, *again))),
         others=_others(course, last, now),
         several=several,
+        unread=course.unread,
     )
 
 
@@ -92,6 +97,8 @@ class _Step:
 
 
 def _step(course: Course, last: PodCounters | None, now: PodCounters) -> _Step:
+    if last is None and any(gap.pod == now.pod for gap in course.unread):
+        last = now  # how much of it had been counted before users came is not known
     if last is None or not is_another(last.process, now.process):
         growth = grown(last, now)
         return _Step(growth=replace(growth, counters=replace(growth.counters, process=None)), known=_known(last, now))
@@ -114,9 +121,12 @@ def _others(course: Course, last: dict[str, PodCounters], now: Reading) -> tuple
     return tuple(each for each in (*course.others, *left) if not is_read(each))
 
 
-def _uncounted(several: frozenset[str], now: Reading) -> Iterator[Gap]:
+def _half_known(course: Course, several: frozenset[str], now: Reading) -> Iterator[Gap]:
+    """The pods that were read, of which a part is not known for the whole window."""
+    read = {counters.pod: counters for counters in now.pods}
+    yield from (replace(gap, why=f"at the switch {gap.why}") for gap in course.unread if gap.pod in read)
     why = "it has several processes with counters of their own, of which each look reads one: not all is counted"
-    return (Gap(pod=each.pod, slot=each.slot, why=why) for each in now.pods if each.pod in several)
+    yield from (Gap(pod=pod, slot=read[pod].slot, why=why) for pod in read if pod in several)
 
 
 def _known(last: PodCounters | None, now: PodCounters) -> PodCounters:

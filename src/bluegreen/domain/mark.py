@@ -17,7 +17,7 @@ from bluegreen.domain.values import dataclass
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from bluegreen.domain.reading import PodCounters, Reading
+    from bluegreen.domain.reading import Gap, PodCounters, Reading
     from bluegreen.domain.snapshot import Snapshot, Workload
     from bluegreen.domain.stack import Instant, Limits
 
@@ -46,9 +46,13 @@ def mark_of(reading: Reading, snapshot: Snapshot, *, slot: Slot, limits: Limits,
         at=at,
         limits=limits,
         pods=tuple(found[:MOST_PODS]),
-        gaps=tuple(Unread(pod=gap.pod, slot=gap.slot, why=gap.why[:LONGEST]) for gap in reading.gaps[:MOST_PODS]),
+        gaps=tuple(_unread(gap) for gap in reading.gaps[:MOST_PODS]),
         left_out=max(0, len(found) - MOST_PODS) + max(0, len(reading.gaps) - MOST_PODS),
     )
+
+
+def _unread(gap: Gap) -> Unread:
+    return Unread(pod=gap.pod, slot=gap.slot, why=gap.why[:LONGEST], absent=gap.absent)
 
 
 def _restarts(snapshot: Snapshot) -> dict[str, int]:
@@ -82,12 +86,13 @@ def tally_since(
 ) -> Tallied:
     """What every service has answered in these slots since the mark. ``now`` and ``wall``: when it had been read.
 
-    A pod that the mark does not know has begun after it, and counts from nothing. One that could not be read at the
+    A pod that the mark does not know has begun after it, and counts from nothing, as does one that was read and had no
+    such counter: many libraries write none before its first event. One that could not be read at the
     switch counts nothing, for nobody knows from where. ``restarted``: pods that began again from nothing and were
     followed over that (``course.follow``), so that their counters in the reading go on all the same.
     """
     earlier = {each.pod: each for each in mark.pods if each.slot in slots}
-    unknown = {gap.pod for gap in mark.gaps}
+    unknown = {gap.pod for gap in mark.gaps if not gap.absent}
     restarts = _restarts(snapshot)
     counts = _Counts()
     for each in reading.pods:
@@ -102,7 +107,7 @@ def tally_since(
 def _gaps(mark: Mark, reading: Reading, *, slots: tuple[Slot, ...], missing: Iterable[str]) -> Iterator[str]:
     """What cannot be counted. ``missing``: pods that the mark knows and the reading does not."""
     now = {gap.pod: gap.why for gap in reading.gaps if gap.slot in slots}
-    then = ((gap.pod, f"at the switch {gap.why}") for gap in mark.gaps if gap.slot in slots)
+    then = ((gap.pod, f"at the switch {gap.why}") for gap in mark.gaps if gap.slot in slots and not gap.absent)
     gone = ((pod, "it was counted at the switch and is gone") for pod in missing if pod not in now)
     yield from (f"{who}: {why}" for who, why in by_reason([*then, *now.items(), *gone]))
     if mark.left_out:

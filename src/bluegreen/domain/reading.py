@@ -101,6 +101,8 @@ class Gap:
     pod: str
     slot: Slot
     why: str
+    absent: bool = False
+    """It was read, and has no such counter: whatever it counts later, it counts from nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

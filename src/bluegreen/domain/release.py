@@ -155,6 +155,8 @@ class Unread:
     pod: str
     slot: Slot
     why: str
+    absent: bool = False
+    """It was read, and had no such counter yet: what it counts later, it counts from nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,6 +35,10 @@ class Unreadable(Exception):
     """It does not say what was asked; the message is the reason that a gap carries."""
 
 
+class Absent(Unreadable):
+    """It was read whole, and has no such counter."""
+
+
 class Sample(Protocol):
     """One value of one series."""
 

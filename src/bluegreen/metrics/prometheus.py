@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bluegreen.domain.reading import Gap, PodCounters, Reading
 from bluegreen.domain.stack import Instant
 from bluegreen.domain.values import dataclass
-from bluegreen.metrics.counts import Unreadable
+from bluegreen.metrics.counts import Absent, Unreadable
 from bluegreen.metrics.prometheus_pod import (
     SCRAPE_TIME,
     USUAL_INTERVAL,
@@ -191,7 +191,7 @@ class PrometheusMetrics:
             label = self._source.status_label
             answers, parts = answered(told.requests, key, label=label, latency=latency) if told.requests else ((), ())
         except Unreadable as error:
-            return _nothing(pod, str(error))
+            return _nothing(pod, str(error), absent=isinstance(error, Absent))
         at = Instant(started - old)
         counters = PodCounters(
             pod=pod.name,
@@ -249,5 +249,5 @@ class PrometheusMetrics:
         return (Finding(severity=Severity.WARN, text=text, mend="use https"),)
 
 
-def _nothing(pod: Pod, why: str) -> _Found:
-    return _Found(None, (Gap(pod=pod.name, slot=pod.slot, why=f"Prometheus {why}"),))
+def _nothing(pod: Pod, why: str, *, absent: bool = False) -> _Found:
+    return _Found(None, (Gap(pod=pod.name, slot=pod.slot, why=f"Prometheus {why}", absent=absent),))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.reading import Histogram
 from bluegreen.domain.values import dataclass, field
 from bluegreen.metrics import counts
-from bluegreen.metrics.counts import Unreadable, excerpt
+from bluegreen.metrics.counts import Absent, Unreadable, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,7 +53,7 @@ class Answer:
         if self.why:
             raise Unreadable(self.why)
         if pod not in self.rows:
-            raise Unreadable(f"has no {self.called} of it")
+            raise Absent(f"has no {self.called} of it")
         found = self.rows[pod]
         for label in ORIGIN:
             values = sorted({row.labels.get(label, "") for row in found})

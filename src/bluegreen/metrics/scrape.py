@@ -15,7 +15,7 @@ from bluegreen.domain.errors import DeadlineExceeded, PlatformError
 from bluegreen.domain.reading import Gap, PodCounters, Reading
 from bluegreen.domain.values import dataclass
 from bluegreen.metrics import text
-from bluegreen.metrics.counts import Unreadable
+from bluegreen.metrics.counts import Absent, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ class ScrapeMetrics:
         try:
             return _counted(pod, names, self._page(pod, names.path, timeout))
         except (Unreadable, PlatformError, DeadlineExceeded) as error:
-            return _gap(pod, str(error))
+            return _gap(pod, str(error), absent=isinstance(error, Absent))
         except (OSError, http.client.HTTPException) as error:
             return _gap(pod, f"GET {names.path} failed: {str(error) or type(error).__name__}")
 
@@ -148,5 +148,5 @@ def _latency(pod: Pod, series: text.Series, names: MetricNames) -> tuple[Histogr
         return None, _gap(pod, str(error)).gaps
 
 
-def _gap(pod: Pod, why: str) -> _Found:
-    return _Found(pod.name, gaps=(Gap(pod=pod.name, slot=pod.slot, why=why),))
+def _gap(pod: Pod, why: str, *, absent: bool = False) -> _Found:
+    return _Found(pod.name, gaps=(Gap(pod=pod.name, slot=pod.slot, why=why, absent=absent),))

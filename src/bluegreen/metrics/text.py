@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bluegreen.domain.reading import Histogram, Timing
 from bluegreen.domain.values import dataclass
 from bluegreen.metrics import counts
-from bluegreen.metrics.counts import Unreadable, excerpt
+from bluegreen.metrics.counts import Absent, Unreadable, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,12 +36,12 @@ class Series:
     declared: frozenset[str]
 
     def named(self, name: str) -> tuple[Sample, ...]:
-        """The samples of that name; none when it is declared only. Raises Unreadable for a stranger."""
+        """The samples of that name; none when it is declared only. Raises Absent for a stranger."""
         if name in self.samples:
             return self.samples[name]
         family = name.removesuffix("_total").removesuffix("_bucket")
         if family not in self.declared and name not in self.declared:
-            raise Unreadable(f"the metrics have no {name}")
+            raise Absent(f"the metrics have no {name}")
         return ()
 
 

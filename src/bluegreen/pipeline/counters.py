@@ -28,7 +28,8 @@ LOOK_AGAIN: Seconds = 1.0
 def await_counters(tools: Tools, plan: Plan, *, ready: Snapshot) -> None:
     """Return when the target slot's pods were scraped, or would have been if they ever are. Raises Interrupted.
 
-    A service of which the active slot's pods are not scraped either is not waited for: it has been warned of.
+    A service of which the active slot's pods are not scraped either is not waited for: it has been warned of. Nor is a
+    counter that a scraped pod does not have: it may come with the first user.
     """
     started = tools.clock.now()
     while True:
@@ -44,7 +45,7 @@ def await_counters(tools: Tools, plan: Plan, *, ready: Snapshot) -> None:
 def _missing(plan: Plan, reading: Reading, ready: Snapshot) -> Sequence[Gap]:
     scraped = {counters.service for counters in reading.pods if counters.slot is plan.active}
     awaited = {pod.name for work in ready.slot_workloads(plan.target) if work.service in scraped for pod in work.pods}
-    return [gap for gap in reading.gaps if gap.pod in awaited]
+    return [gap for gap in reading.gaps if gap.pod in awaited and not gap.absent]
 
 
 def _words(plan: Plan, missing: Sequence[Gap]) -> str:
