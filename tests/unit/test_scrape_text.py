@@ -34,24 +34,24 @@ DECLARED = "# TYPE hits_total counter\n# TYPE took_ms histogram\n"
 
 
 def test_other_labels_are_added_up() -> None:
-    series = text.parse(GOOD)
+    series = text.parse(GOOD, NAMES)
     assert text.answers(series, NAMES) == ((200, 9), (503, 1000))
     assert text.latency(series, NAMES) == Histogram(timing=Timing.TOTAL, buckets=((10.0, 4), (math.inf, 6)))
 
 
 def test_overhead_is_preferred_when_it_is_named() -> None:
     names = MetricNames(requests="hits_total", duration="gone_ms", overhead="took_ms")
-    found = text.latency(text.parse(GOOD), names)
+    found = text.latency(text.parse(GOOD, names), names)
     assert found is not None
     assert found.timing is Timing.OVERHEAD
 
 
 def test_without_a_histogram_there_is_no_latency() -> None:
-    assert text.latency(text.parse(GOOD), MetricNames(requests="hits_total")) is None
+    assert text.latency(text.parse(GOOD, NAMES), MetricNames(requests="hits_total")) is None
 
 
 def test_series_that_are_declared_only_are_counts_of_nothing_yet() -> None:
-    series = text.parse(DECLARED)
+    series = text.parse(DECLARED, NAMES)
     assert text.answers(series, NAMES) == ()
     assert text.latency(series, NAMES) == Histogram(timing=Timing.TOTAL, buckets=())
 
@@ -72,12 +72,13 @@ def test_series_that_are_declared_only_are_counts_of_nothing_yet() -> None:
         ("<html>busy</html>", "not in Prometheus text format"),
         ('hits_total{status="200" 4\n', "not in Prometheus text format"),
         ('hits_total{status="200"} many\n', "not in Prometheus text format"),
+        ('hits_total{status="200"} 4\n' * 2, "one series of hits_total twice"),
         ("\x1b[31m\n", "not in Prometheus text format"),
     ],
 )
 def test_answers_that_cannot_be_told(page: str, why: str) -> None:
     with pytest.raises(Unreadable) as told:
-        text.answers(text.parse(page), NAMES)
+        text.answers(text.parse(page, NAMES), NAMES)
     assert why in str(told.value)
     assert str(told.value).isprintable()
 
@@ -91,12 +92,17 @@ def test_answers_that_cannot_be_told(page: str, why: str) -> None:
         ('took_ms_bucket{le="NaN"} 3\n', "not a number"),
         ('took_ms_bucket{le="wide"} 3\n', "without an upper edge"),
         ("took_ms_bucket 3\n", "without an upper edge"),
+        ('took_ms_bucket{le="+Inf"} 3\n' * 2, "one series of took_ms_bucket twice"),
+        (
+            '# TYPE took_ms summary\ntook_ms{quantile="0.95"} 80\ntook_ms_count 6\n',
+            "has no buckets: it is no histogram",
+        ),
         ('took_ms_bucket{le="+Inf"} NaN\n', "is nan, which is no count"),
     ],
 )
 def test_times_that_cannot_be_told(page: str, why: str) -> None:
     with pytest.raises(Unreadable) as told:
-        text.latency(text.parse(page), NAMES)
+        text.latency(text.parse(page, NAMES), NAMES)
     assert why in str(told.value)
 
 
@@ -107,7 +113,7 @@ def test_times_that_cannot_be_told(page: str, why: str) -> None:
 )
 def test_a_damaged_page_is_read_or_refused_and_nothing_else(at: int, put: str, cut: int) -> None:
     with contextlib.suppress(Unreadable):
-        series = text.parse(GOOD[:at] + put + GOOD[at + cut :])
+        series = text.parse(GOOD[:at] + put + GOOD[at + cut :], NAMES)
         text.answers(series, NAMES)
         text.latency(series, NAMES)
 
@@ -122,4 +128,38 @@ def test_a_damaged_page_is_read_or_refused_and_nothing_else(at: int, put: str, c
     ],
 )
 def test_which_process_counts(page: str, process: float | None) -> None:
-    assert text.process(text.parse(GOOD + page)) == process
+    assert text.process(text.parse(GOOD + page, NAMES)) == process
+
+
+OPEN_METRICS = """\
+# TYPE hits counter
+# UNIT hits requests
+hits_total{status="200",path="/a\\"}# {b=\\"",} 7.0 # {trace_id="ab12"} 1.0 1520879607.789
+hits_total{status="503"} 1.0
+hits_created{status="200"} 1.7e+09
+# TYPE took_ms histogram
+took_ms_bucket{le="10.0"} 3.0 # {trace_id="cd34"} 0.67
+took_ms_bucket{le="+Inf"} 8.0
+took_ms_count 8.0
+# TYPE other summary
+other NaN
+# EOF
+"""
+
+
+def test_a_page_in_the_newer_format_is_read_as_well() -> None:
+    """Some servers answer with it whatever is asked for."""
+    series = text.parse(OPEN_METRICS, NAMES)
+    assert text.answers(series, NAMES) == ((200, 7), (503, 1))
+    assert text.latency(series, NAMES) == Histogram(timing=Timing.TOTAL, buckets=((10.0, 3), (math.inf, 8)))
+
+
+NATIVE = "size_bytes {count:24,sum:100,schema:0,zero_threshold:0.001,zero_count:4,positive_spans:[0:2]}\n"
+
+
+@pytest.mark.parametrize("stranger", [NATIVE, "cache_misses{ 3\n", "\x1b[31m warming up\n"])
+@pytest.mark.parametrize("first", [True, False])
+def test_lines_about_other_metrics_are_not_looked_at(stranger: str, first: object) -> None:
+    series = text.parse(stranger + GOOD if first else GOOD + stranger, NAMES)
+    assert text.answers(series, NAMES) == ((200, 9), (503, 1000))
+    assert text.process(series) is None

@@ -124,7 +124,7 @@ def _page(pod: Pod, path: str, timeout: Seconds) -> str:
 
 
 def _counted(pod: Pod, names: MetricNames, page: str) -> _Found:
-    series = text.parse(page)
+    series = text.parse(page, names)
     answers = text.answers(series, names) if names.requests else ()
     parts = text.parts(series, names) if names.requests else ()
     latency, gaps = _latency(pod, series, names)

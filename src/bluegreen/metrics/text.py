@@ -30,7 +30,7 @@ PROCESS = "process_start_time_seconds"
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """All samples of one text by their names, and which families were declared."""
+    """The samples of one text that were asked for, by their names, and which families were declared."""
 
     samples: Mapping[str, tuple[Sample, ...]]
     declared: frozenset[str]
@@ -38,25 +38,45 @@ class Series:
     def named(self, name: str) -> tuple[Sample, ...]:
         """The samples of that name; none when it is declared only. Raises Absent for a stranger."""
         if name in self.samples:
-            return self.samples[name]
+            return _once(name, self.samples[name])
         family = name.removesuffix("_total").removesuffix("_bucket")
         if family not in self.declared and name not in self.declared:
             raise Absent(f"the metrics have no {name}")
         return ()
 
 
-def parse(text: str) -> Series:
+def _once(name: str, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """One series twice, as where two pages were put together, would be counted twice."""
+    if len({frozenset(sample.labels.items()) for sample in samples}) < len(samples):
+        raise Unreadable(f"its metrics have one series of {name} twice")
+    return samples
+
+
+def parse(text: str, names: MetricNames) -> Series:
     """Take the text apart. Raises Unreadable for what is no Prometheus text."""
     samples: dict[str, list[Sample]] = {}
     declared: set[str] = set()
     try:
-        for family in text_string_to_metric_families(text):
+        for family in text_string_to_metric_families(_about(text, names)):
             declared.add(family.name)
             for sample in family.samples:
                 samples.setdefault(sample.name, []).append(sample)
     except (ValueError, LookupError, AttributeError, TypeError) as error:  # the parser's own answers to garbage
         raise Unreadable(f"the metrics are not in Prometheus text format: {excerpt(str(error))}") from error
     return Series({name: tuple(found) for name, found in samples.items()}, frozenset(declared))
+
+
+def _about(text: str, names: MetricNames) -> str:
+    """The lines about what was asked for; else the first that would hold a sample, to see what the text is.
+
+    The others are no affair of ours: whatever stands there, and there can be megabytes of it each two seconds.
+    """
+    named = (names.requests.removesuffix("_total"), names.overhead or names.duration, PROCESS)
+    asked = [name for name in named if name]
+    lines = text.split("\n")
+    found = [line for line in lines if any(name in line for name in asked)]
+    samples = (line for line in lines if line.strip() and not line.startswith("#"))
+    return "\n".join(found or [next(samples, "")]) + "\n"
 
 
 def answers(series: Series, names: MetricNames) -> Answers:
@@ -85,4 +105,7 @@ def process(series: Series) -> Seconds | None:
 
 
 def _buckets(series: Series, name: str) -> tuple[tuple[float, int], ...]:
-    return counts.buckets(series.named(f"{name}_bucket"), name=name)
+    found = series.named(f"{name}_bucket")
+    if not found and any(sample.value for sample in series.samples.get(f"{name}_count", ())):
+        raise Unreadable(f"{name} has no buckets: it is no histogram")
+    return counts.buckets(found, name=name)
