@@ -382,3 +382,27 @@ def test_credentials_in_clear_text_are_told() -> None:
     (found,) = foreseen(script, pod())
     assert found.severity is Severity.WARN
     assert "in clear text" in found.text
+
+
+@pytest.mark.parametrize(
+    ("query", "scale", "edge"),
+    [
+        ('took_seconds_bucket{pod=~"$pods"}', None, 150.0),
+        ("sum by (pod, le) (took_seconds_bucket)", None, 150.0),
+        ("shop:took_seconds", None, 150.0),
+        ("took_ms_bucket", None, 0.15),
+        ("took_seconds_bucket", 1.0, 0.15),
+    ],
+)
+def test_edges_are_seconds_where_the_name_says_so_unless_told_otherwise(
+    query: str, scale: float | None, edge: float
+) -> None:
+    source = Prometheus(
+        url="http://x", pod_label="pod", scale=scale, queries=(Queries(service="web", requests="h", overhead=query),)
+    )
+    asked = query.replace("$pods", "web-1")
+    rows = tuple(Row({"pod": "web-1", "le": le}, ((0.0, 4.0),)) for le in ("0.15", "+Inf"))
+    requests = (Row({"pod": "web-1", "status": "200"}, ((0.0, 4.0),)),)
+    (found,) = read(Script({**GOOD, asked: rows, "h": requests}), source=source).pods
+    assert found.latency is not None
+    assert found.latency.edges == (edge, math.inf)

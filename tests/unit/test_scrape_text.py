@@ -163,3 +163,16 @@ def test_lines_about_other_metrics_are_not_looked_at(stranger: str, first: objec
     series = text.parse(stranger + GOOD if first else GOOD + stranger, NAMES)
     assert text.answers(series, NAMES) == ((200, 9), (503, 1000))
     assert text.process(series) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "edges"),
+    [("took_seconds", (150.0, 2007.0)), ("took_ms", (0.15, 2.007)), ("took_seconds_of_work", (0.15, 2.007))],
+)
+def test_a_histogram_whose_name_says_seconds_is_in_seconds(name: str, edges: tuple[float, ...]) -> None:
+    """Taken for milliseconds every time would be under the limit."""
+    page = "".join(f'{name}_bucket{{le="{le}"}} 3\n' for le in ("0.15", "2.007", "+Inf"))
+    names = MetricNames(duration=name)
+    found = text.latency(text.parse(page, names), names)
+    assert found is not None
+    assert found.edges == (*edges, math.inf)

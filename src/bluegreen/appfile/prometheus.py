@@ -28,7 +28,7 @@ def prometheus_of(given: PrometheusFile, services: Sequence[str], places: Places
             url=given.url,
             pod_label="" if isinstance(given.pod_label, UnsetType) else given.pod_label,
             status_label=given.status_label,
-            scale=_MILLISECONDS[given.unit],
+            scale=None if isinstance(given.unit, UnsetType) else _MILLISECONDS[given.unit],
             scrapes=given.scrapes,
             queries=queries,
             token_file=_path(given.token_file, folder),

@@ -90,8 +90,10 @@ class MetricsFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     path: Annotated[Path, _about("Where they are, at the port that users call.")] = "/metrics"
     requests: Annotated[str, _about("A counter with the label `status`.")] = ""
-    duration: Annotated[str, _about("A histogram in milliseconds of the whole request.")] = ""
-    overhead: Annotated[str, _about("A histogram in milliseconds of what this service itself adds.")] = ""
+    duration: Annotated[
+        str, _about("A histogram of the whole request: milliseconds, or seconds when its name ends in `_seconds`.")
+    ] = ""
+    overhead: Annotated[str, _about("The same of what this service itself adds.")] = ""
 
 
 class ToldFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -259,7 +261,10 @@ class PrometheusFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     status_label: Annotated[
         Annotated[str, Meta(pattern=VARIABLE)], _about("The label that holds the answer's status.")
     ] = "status"
-    unit: Annotated[Annotated[str, Meta(pattern=UNIT)], _about("Of the histograms' edges: `ms` or `s`.")] = "ms"
+    unit: Annotated[
+        Annotated[str, Meta(pattern=UNIT)] | UnsetType,
+        _about("Of the histograms' edges: `ms` or `s`. Else told by their names: `s` when they end in `_seconds`."),
+    ] = UNSET
     scrapes: Annotated[
         Annotated[str, Meta(min_length=1)],
         _about("A selector of series that have a sample at each scrape: they tell how old the counters are."),

@@ -80,9 +80,9 @@ class MetricNames:
     requests: str = ""
     """A counter with the label ``status``."""
     duration: str = ""
-    """A histogram in milliseconds of the whole request."""
+    """A histogram of the whole request: in milliseconds, or in seconds when its name ends in ``_seconds``."""
     overhead: str = ""
-    """A histogram in milliseconds of what this service adds: upstream time and long-lived connections not counted."""
+    """The same of what this service adds: upstream time and long-lived connections not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,8 +320,8 @@ class Prometheus:
     """The label that tells which pod a series is of; ``instance`` holds its address, any other one its name. Empty:
     ``pod`` on Kubernetes, ``instance`` on one machine."""
     status_label: str = "status"
-    scale: float = 1.0
-    """Milliseconds in the unit of the histograms' edges: 1, or 1000 for seconds."""
+    scale: float | None = None
+    """Milliseconds in the unit of the histograms' edges: 1, or 1000 for seconds; None: their names tell."""
     scrapes: str = "up"
     """A selector of series with a sample at each scrape of a pod: they tell how old the counters are."""
     queries: tuple[Queries, ...] = ()

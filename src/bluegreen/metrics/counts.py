@@ -6,6 +6,7 @@ What is no count is refused and never rounded: a rate, a NaN, a bucket that hold
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,9 @@ LARGEST = 2**53
 
 LONGEST_STATUS = 9
 """Digits; those of HTTP have three."""
+
+SECONDS = re.compile(r"_seconds(_bucket)?\b")
+"""How the names of metrics in seconds end, by Prometheus' own convention."""
 
 EXCERPT = 80
 """How much of a stranger's text is repeated."""
@@ -81,12 +85,17 @@ def buckets(samples: Iterable[Sample], *, name: str, scale: float = 1.0) -> tupl
     """
     counts: Counter[float] = Counter()
     for sample in samples:
-        counts[_edge(sample, name) * scale] += _whole(sample, name)
+        counts[round(_edge(sample, name) * scale, 6)] += _whole(sample, name)
     found = tuple(sorted(counts.items()))
     _check_cumulative(name, [count for _, count in found])
     if found and found[-1][0] != math.inf:
         raise Unreadable(f"{name} has no bucket without an upper edge (le=+Inf)")
     return found
+
+
+def scale_of(name: str) -> float:
+    """Milliseconds in the unit of a histogram of this name, or in a query that names one."""
+    return 1000.0 if SECONDS.search(name) else 1.0
 
 
 def _check_cumulative(name: str, counts: Sequence[int]) -> None:

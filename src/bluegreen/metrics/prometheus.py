@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from bluegreen.domain.reading import Gap, PodCounters, Reading
 from bluegreen.domain.stack import Instant
 from bluegreen.domain.values import dataclass
-from bluegreen.metrics.counts import Absent, Unreadable
+from bluegreen.metrics.counts import Absent, Unreadable, scale_of
 from bluegreen.metrics.prometheus_pod import (
     SCRAPE_TIME,
     USUAL_INTERVAL,
@@ -220,7 +220,8 @@ class PrometheusMetrics:
         if told.times is None:
             return None, ()
         try:
-            found = histogram(told.times, self._key(pod), timing=told.asked.timing, scale=self._source.scale)
+            scale = self._source.scale or scale_of(told.asked.times.query)
+            found = histogram(told.times, self._key(pod), timing=told.asked.timing, scale=scale)
         except Unreadable as error:
             return None, _nothing(pod, str(error)).gaps
         return found, ()

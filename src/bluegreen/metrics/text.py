@@ -108,4 +108,4 @@ def _buckets(series: Series, name: str) -> tuple[tuple[float, int], ...]:
     found = series.named(f"{name}_bucket")
     if not found and any(sample.value for sample in series.samples.get(f"{name}_count", ())):
         raise Unreadable(f"{name} has no buckets: it is no histogram")
-    return counts.buckets(found, name=name)
+    return counts.buckets(found, name=name, scale=counts.scale_of(name))
