@@ -104,7 +104,7 @@ def test_a_query_is_asked_for_as_the_api_says() -> None:
     assert (row.labels, row.value) == ({"pod": "web-1", "status": "200"}, 42.0)
     path, headers = server.heard[0]
     assert urlsplit(path).path == "/prom/api/v1/query"
-    assert parse_qs(urlsplit(path).query) == {"query": ['x{pod=~"a|b"}']}
+    assert parse_qs(urlsplit(path).query) == {"query": ['x{pod=~"a|b"}'], "nocache": ["1"]}
     assert "Authorization" not in headers
 
 
@@ -129,6 +129,7 @@ ROWS: list[tuple[str, bytes, int, str]] = [
     ("status error and 200", BAD_QUERY, 200, "refuses the query"),
     ("loading", BAD_QUERY, 503, "refuses the query"),
     ("a partial answer", body(ONE, warnings=["store down"]), 200, "may not be whole: 'store down'"),
+    ("a part", body(ONE)[:-1] + b', "isPartial": true}', 200, "a part of its stores is away (isPartial)"),
     ("a number", body(kind="scalar"), 200, "answers with a 'scalar', not with series"),
     ("twice the same", body(ONE, ONE), 200, "answers with one series twice"),
     ("cut JSON", body(ONE)[:-3], 200, "no answer of a Prometheus"),
@@ -333,7 +334,7 @@ JSON = st.recursive(
                 }
             ),
         },
-        optional={"warnings": JSON, "error": JSON},
+        optional={"warnings": JSON, "isPartial": JSON, "error": JSON},
     )
 )
 def test_no_answer_whatsoever_is_a_crash(answer: object) -> None:

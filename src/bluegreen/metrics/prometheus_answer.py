@@ -38,6 +38,8 @@ def rows(body: bytes, *, kind: str = "") -> tuple[Row, ...]:
             raise Unreadable(_refusal(answer))
         if answer.get("warnings"):
             raise Unreadable(f"answers with a warning, so its numbers may not be whole: {_first(answer['warnings'])}")
+        if answer.get("isPartial"):
+            raise Unreadable("answers in part, for a part of its stores is away (isPartial)")
         data = answer["data"]
         if data["resultType"] not in {"vector", "matrix"}:
             raise Unreadable(f"answers with a {excerpt(data['resultType'])}, not with series: mend the query")
