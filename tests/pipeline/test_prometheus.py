@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,13 +12,16 @@ from bluegreen.domain.errors import ExitCode
 from bluegreen.domain.events import Note, PhaseDone, Waiting, Warned
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome
-from bluegreen.domain.stack import Slot
-from bluegreen.testing import Behaviour, Rehearsal
+from bluegreen.domain.stack import Prometheus, Slot
+from bluegreen.domain.values import replace
+from bluegreen.metrics.prometheus import PrometheusMetrics
+from bluegreen.pipeline.release import release
+from bluegreen.testing import Behaviour, FakePrometheus, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from bluegreen.testing import FakePrometheus
+    from bluegreen.metrics.prometheus_answer import Row
     from bluegreen.testing.prometheus import Trouble
 
 WINDOW = Options(validation_time=30.0)
@@ -295,6 +299,37 @@ def test_a_server_that_comes_back_in_the_window_proves_nothing_by_what_was_count
     assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
     assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
     assert "at the switch Prometheus cannot be reached" in why(rehearsal)
+
+
+class Balanced:
+    """Two servers behind one address that hands each question to the next of them."""
+
+    name, in_clear = FakePrometheus.name, False
+
+    def __init__(self, *servers: FakePrometheus) -> None:
+        self._turns = cycle(servers)
+
+    def ask(self, query: str, *, timeout: float) -> Sequence[Row]:
+        return next(self._turns).ask(query, timeout=timeout)
+
+
+@pytest.mark.parametrize("interval", [5.0, 10.0])
+@pytest.mark.parametrize("apart", [1.0, 3.0])
+def test_of_two_servers_that_answer_in_turn_no_request_counts_twice(interval: float, apart: float) -> None:
+    """The age of one and the counts of the other: what falls back for that is no process that was started anew."""
+    rehearsal, first = rehearse(interval=interval)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(apart))
+    second = FakePrometheus(rehearsal.platform, clock=rehearsal.clock, interval=interval)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(3 * interval))
+    source = Prometheus(url=first.name, pod_label="pod")
+    metrics = PrometheusMetrics(rehearsal.stack, source, Balanced(first, second), clock=rehearsal.clock)
+    images = {name: rehearsal.image(name, "v2") for name in rehearsal.stack.names}
+    assert release(replace(rehearsal.tools(), metrics=metrics), images=images, options=WINDOW) is ExitCode.OK
+    tallied = rehearsal.last_run().tallied
+    assert tallied is not None
+    (new,) = [each for each in tallied.answered if each.slot is Slot.GREEN]
+    assert 2000 < new.requests <= 100 * (32 + 2 * interval)
+    assert not [gap for gap in tallied.gaps if "began again" in gap]
 
 
 def up_again(trouble: Trouble) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bluegreen.domain.reading import Gap, PodCounters, Reading
+from bluegreen.domain.reading import Gap, PodCounters, Reading, grown
 from bluegreen.domain.stack import Instant
 from bluegreen.domain.values import dataclass
 from bluegreen.metrics.counts import Absent, Unreadable, scale_of
@@ -209,9 +209,16 @@ class PrometheusMetrics:
 
     def _newest(self, found: PodCounters) -> PodCounters:
         """Not what is older than what was read before: two servers behind one address are never equally far, and a
-        count that goes back would be taken for a process that was started anew."""
+        count that goes back would be taken for a process that was started anew.
+
+        The age may be the one's and the counts the other's. Each is an interval old at most: so what goes back is
+        believed only when it is newer than what is known by more than both of these.
+        """
         known = self._known.get(found.pod, found)
-        if known.at is not None and found.at is not None and known.at <= found.at:
+        assert known.at is not None  # noqa: S101 - all that comes from here has its time
+        assert found.at is not None  # noqa: S101
+        surely = 2 * (self._interval or USUAL_INTERVAL) + SCRAPE_TIME
+        if found.at > known.at + surely or (found.at >= known.at and not _goes_back(known, found)):
             self._known[found.pod] = known = found
         return known
 
@@ -248,6 +255,11 @@ class PrometheusMetrics:
             return ()
         text = f"the credentials for {self._server.name} go over the network in clear text"
         return (Finding(severity=Severity.WARN, text=text, mend="use https"),)
+
+
+def _goes_back(known: PodCounters, found: PodCounters) -> bool:
+    growth = grown(known, found)
+    return growth.restarted or bool(growth.gone)
 
 
 def _nothing(pod: Pod, why: str, *, absent: bool = False) -> _Found:
