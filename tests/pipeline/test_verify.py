@@ -13,6 +13,7 @@ from bluegreen.domain.finding import Outcome
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Verified
 from bluegreen.domain.stack import Slot, after
+from bluegreen.domain.values import replace
 from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Rehearsal, example_stack
 from bluegreen.testing.platform import Fault
@@ -251,3 +252,21 @@ def test_a_killed_release_is_verified_from_its_first_mark() -> None:
     assert run.tallied is not None
     assert run.tallied.since == first.read_at  # its transition was then, not when it was taken up
     assert verified.judgement.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(("rate", "state"), [(0.0, State.UNKNOWABLE), (100.0, State.MET)])
+def test_probes_and_our_own_reads_do_not_fulfil_the_checklist(rate: float, state: State) -> None:
+    back, front = example_stack().services
+    rehearsal = Rehearsal(replace(example_stack(), services=(back, replace(front, replicas=4))), rate=rate)
+    rehearsal.platform.reads_are_requests, rehearsal.platform.plane_counts = True, False
+    rehearsal.deploy("v2", options=Options(validation_time=295.0))
+    verify(rehearsal.tools())
+    assert states(rehearsal)[1] is state
+    assert ("may be probes and reads of the metrics" in items(rehearsal)[1].figures) is (state is State.UNKNOWABLE)
+
+
+def test_asked_late_only_the_probes_of_the_window_are_taken_out() -> None:
+    rehearsal = released()
+    rehearsal.platform.reads_are_requests = True
+    rehearsal.clock.wait(until=after(rehearsal.clock.now(), 7200.0))
+    assert verify(rehearsal.tools()) is ExitCode.OK

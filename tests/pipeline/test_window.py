@@ -390,3 +390,17 @@ def test_what_processes_that_answer_in_turn_have_counted_is_counted_once(rate: f
 
 def test_errors_that_were_counted_of_some_processes_still_count() -> None:
     assert run(Behaviour(workers=2, errors=0.05)).routes == (BLUE, BLUE)
+
+
+# Probes, and our own reads.
+
+
+@pytest.mark.parametrize(("rate", "outcome"), [(0.0, Outcome.NOT_PROVEN), (100.0, Outcome.RELEASED)])
+def test_an_app_that_counts_our_reads_is_not_proven_by_them(rate: float, outcome: Outcome) -> None:
+    """Ten minutes of looks at two pods are six hundred requests, all of them good, whether a user came or not."""
+    rehearsal = Rehearsal(rate=rate)
+    rehearsal.platform.reads_are_requests, rehearsal.platform.plane_counts = True, False
+    rehearsal.deploy("v2", options=Options(validation_time=600.0))
+    assert summary(rehearsal).outcome is outcome
+    told = "604 of them may be probes and requests of our own"
+    assert (told in judged(rehearsal).findings[0].figures) is (outcome is Outcome.NOT_PROVEN)

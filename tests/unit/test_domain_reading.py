@@ -20,6 +20,7 @@ from bluegreen.domain.reading import (
     arrived,
     baseline,
     metered,
+    nobodys,
     risen,
     tally,
     until_end,
@@ -275,3 +276,24 @@ def test_a_pod_counted_last_before_the_end_is_a_gap_and_keeps_its_counts() -> No
     assert found.pods == scraped(97.5).pods
     assert until_end(scraped(100.0), Instant(100.0)) == scraped(100.0)
     assert until_end(Reading(at=Instant(1.0)), Instant(100.0)).gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("idle", "counted", "expected"),
+    [
+        (0, 500, 0),  # an app whose idle pods count nothing counts neither probes nor reads
+        (9, 500, 12),  # as many as an idle pod, and one more of each
+        (900, 500, 5 + 3 + 6),  # users are still on it: no more than there can have been
+        (None, 500, 5 + 3 + 6),
+        (9, 4, 4),
+    ],
+)
+def test_how_many_of_a_pods_requests_may_be_of_nobody(idle: int | None, counted: int, expected: int) -> None:
+    """In 20 seconds: a readiness probe each five, a liveness probe each ten, six reads."""
+    old = () if idle is None else (0, idle)
+    before, now = (
+        Reading(at=Instant(at), pods=(_counters("g-0", mine, GREEN), *(_counters("b-0", n, BLUE) for n in left)))
+        for at, mine, left in [(0.0, 7, old[:1]), (20.0, 7 + counted, old[1:])]
+    )
+    found = nobodys(before, now, stack=PROBED, slot=GREEN, service="web", seconds=20.0, reads=6)
+    assert found == expected

@@ -26,16 +26,18 @@ LATE: Seconds = 60.0
 """So much more is still called five minutes: a Prometheus may scrape once a minute. The figures say how long it was."""
 
 
-def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | None) -> Judgement:
+def judge_since(
+    mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | None, nobodys: tuple[tuple[str, int], ...] = ()
+) -> Judgement:
     """Judge what the slot has answered since the switch, by the exact test of the observation window.
 
     Asked long after the five minutes, the counters cover more than those: then the errors of the whole time, which are
     at least those of the five minutes, are tested against the requests of the ``window`` alone, which are at most
     theirs unless it was longer or came later. So a good one is good, and a bad one is not known. Our own requests in
-    the window (``--synthetic-traffic``) prove nothing good.
+    the window (``--synthetic-traffic``) prove nothing good, nor do ``nobodys``: so many of a service's may be probes.
     """
-    late = _is_late(tallied, mark)
-    inside = window.answered if window is not None and not _is_late(window, mark) else ()
+    late = is_late(tallied, mark)
+    inside = window.answered if window is not None and not is_late(window, mark) else ()
     known = {each.service: each for each in inside if each.slot is slot}
     ours = window.synthetic if window is not None else 0
     findings: list[Finding] = [Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=gap) for gap in tallied.gaps]
@@ -44,7 +46,8 @@ def judge_since(mark: Mark, tallied: Tallied, *, slot: Slot, window: Tallied | N
     shares = sum(2 if each.timing else 1 for each in mine)
     test = _Test(seconds=tallied.until - mark.at, ours=ours, fail_at=SIGNIFICANCE / max(1, shares))
     for each in mine:
-        findings += _shares(each, known.get(each.service) if late else each, limits=mark.limits, test=test)
+        least = known.get(each.service) if late else each
+        findings += _shares(each, least, limits=mark.limits, test=test.of(dict(nobodys).get(each.service, 0)))
     findings += _uncounted(findings)
     return Judgement(outcome=_worst(findings), findings=tuple(findings))
 
@@ -60,7 +63,7 @@ def _begun_again(mine: Sequence[Answered], tallied: Tallied, window: Tallied | N
             yield Finding(rule=METRICS, outcome=Outcome.INCONCLUSIVE, figures=figures)
 
 
-def _is_late(tallied: Tallied, mark: Mark) -> bool:
+def is_late(tallied: Tallied, mark: Mark) -> bool:
     """Whether it covers more than the five minutes, or may: another machine's clock can be behind."""
     return not 0 <= tallied.until - mark.at <= FIVE_MINUTES + LATE
 
@@ -86,6 +89,12 @@ class _Test:
     """So many of the requests may be our own."""
     fail_at: float
     """As of ``share_outcome``."""
+    nobodys: int = 0
+    """So many more of a service's may be no user's."""
+
+    def of(self, nobodys: int) -> _Test:
+        """The same for the requests of one service."""
+        return replace(self, nobodys=nobodys)
 
 
 def _shares(each: Answered, least: Answered | None, *, limits: Limits, test: _Test) -> Iterator[Finding]:
@@ -129,12 +138,20 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
     share = f"({bad / of:.2%}, limit {limit:.2%}) in {_words(test.seconds)}"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
     figures += f", {test.ours:,} of our own may be among them" if test.ours else ""
+    if least is not None:
+        figures += f", of which {least:,} for certain within the five minutes"
+    outcome, others = (_outcome(counted, least, test, ours=ours) for ours in (test.ours + test.nobodys, test.ours))
+    if outcome is not others:
+        figures += f"; {min(test.nobodys, of):,} may be probes and reads of the metrics"
+    return replace(counted, figures=figures, outcome=outcome)
+
+
+def _outcome(counted: Finding, least: int | None, test: _Test, *, ours: int) -> Outcome:
+    bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
     if least is None:
-        outcome = share_outcome(bad=bad, of=of, limit=limit, fail_at=test.fail_at, ours=test.ours)
-        return replace(counted, figures=figures, outcome=outcome)
-    good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=test.ours) is Outcome.PASS
-    figures += f", of which {least:,} for certain within the five minutes"
-    return replace(counted, figures=figures, outcome=Outcome.PASS if good else Outcome.INCONCLUSIVE)
+        return share_outcome(bad=bad, of=of, limit=limit, fail_at=test.fail_at, ours=ours)
+    good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=ours) is Outcome.PASS
+    return Outcome.PASS if good else Outcome.INCONCLUSIVE
 
 
 def _words(seconds: Seconds) -> str:

@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import SERVER_ERROR, by_reason, is_another
+from bluegreen.domain.reading import SERVER_ERROR, PodCounters, Reading, by_reason, is_another
 from bluegreen.domain.release import Answered, Mark, PodMark, Standing, Tallied, Unread
-from bluegreen.domain.stack import Slot
+from bluegreen.domain.stack import Instant, Slot
 from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from bluegreen.domain.reading import Gap, PodCounters, Reading
+    from bluegreen.domain.reading import Gap
     from bluegreen.domain.snapshot import Snapshot, Workload
-    from bluegreen.domain.stack import Instant, Limits
+    from bluegreen.domain.stack import Limits
 
 BOTH = (Slot.BLUE, Slot.GREEN)
 
@@ -49,6 +49,15 @@ def mark_of(reading: Reading, snapshot: Snapshot, *, slot: Slot, limits: Limits,
         gaps=tuple(_unread(gap) for gap in reading.gaps[:MOST_PODS]),
         left_out=max(0, len(found) - MOST_PODS) + max(0, len(reading.gaps) - MOST_PODS),
     )
+
+
+def reading_of(mark: Mark) -> Reading:
+    """The answers of the mark again, at no time of this process' clock."""
+    pods = (
+        PodCounters(pod=each.pod, service=each.service, slot=each.slot, answers=each.answers, process=each.process)
+        for each in mark.pods
+    )
+    return Reading(at=Instant(0.0), pods=tuple(pods))
 
 
 def _unread(gap: Gap) -> Unread:

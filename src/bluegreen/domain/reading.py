@@ -10,7 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.stack import Instant, Slot, after
+from bluegreen.domain.stack import Instant, Probe, Slot, after
 from bluegreen.domain.values import dataclass, field, replace
 
 if TYPE_CHECKING:
@@ -394,6 +394,31 @@ def _probed(stack: Stack, counters: PodCounters, elapsed: Seconds, *, reads: int
         return _MORE_THAN_ANY
     return reads + sum(1 + int(elapsed / probe.period) for probe in (probes.startup, probes.readiness, probes.liveness))
 
+
+def nobodys(
+    before: Reading, now: Reading, *, stack: Stack, slot: Slot, service: str, seconds: Seconds, reads: int
+) -> int:
+    """How many of the requests that a service counted in so many seconds may be of probes, and reads of its metrics.
+
+    They are answered well, whoever comes. What an app counts of them its idle pods show, in the other slot: no more
+    than that is taken for them, and no more than there can have been.
+    """
+    idle = [_growth(old, new) for old, new in _pairs(before, now, slot=slot.other, service=service)]
+    most = max(idle) and max(idle) + _PHASE if idle else _MORE_THAN_ANY
+    earlier = {counters.pod: counters for counters in before.pods}
+    mine = [counters for counters in now.pods if _is_of(counters, slot, service)]
+    grew = (total(grown(earlier.get(counters.pod), counters).counters.answers) for counters in mine)
+    probes = stack.service(service).probes
+    lasting = (probes.readiness, probes.liveness) if probes is not None else _USUAL
+    asked = reads + sum(1 + int(max(0.0, seconds) / probe.period) for probe in lasting)
+    return sum(min(each, most, asked) for each in grew)
+
+
+_PHASE = 3
+"""Probes of one pod may each fall into a time once more often than those of another, and so may a read."""
+
+_USUAL = (Probe(path="/"), Probe(path="/"))
+"""Where the app file does not say how a pod is probed."""
 
 _MORE_THAN_ANY = 2**62
 """Requests: where the app file does not say what probes ask, no count is a witness."""

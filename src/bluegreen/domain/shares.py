@@ -55,8 +55,8 @@ class _Share:
     """Of a part: the same of the other parts of its service."""
     rest_of: int = 0
     """Never less than the bad ones: more may have been taken out of the whole than the part has (``Window.ours``)."""
-    ours: int = 0
-    """So many of them may be the pipeline's own: they prove nothing good."""
+    nobodys: int = 0
+    """So many of them may be no user's (``Window.nobodys``): they prove nothing good."""
 
 
 def share_findings(window: Window) -> list[Finding]:
@@ -75,7 +75,6 @@ def share_findings(window: Window) -> list[Finding]:
 
 def _of_service(window: Window, name: str) -> Iterator[_Share]:
     now, old = window.counted(name), window.old_counted(name)
-    ours = window.ours(None) - window.ours(name)
     yield _Share(
         rule=ERROR_SHARE,
         service=name,
@@ -85,7 +84,7 @@ def _of_service(window: Window, name: str) -> Iterator[_Share]:
         old_bad=old.errors,
         old_of=old.requests,
         limit=window.limits.error_share,
-        ours=ours,
+        nobodys=window.nobodys(name),
     )
     yield from _parts(window, name, now, old)
     if now.timing is not None:
@@ -127,12 +126,12 @@ def _slow(window: Window, name: str, now: Tally, old: Tally) -> _Share:
         old_bad=old.slow,
         old_of=old.timed,
         limit=SLOW_SHARE,
-        ours=window.ours(None) - window.ours(name),
+        nobodys=window.nobodys(name),
     )
 
 
 def _judged(window: Window, share: _Share, *, fail_at: float) -> Finding:
-    outcome = share_outcome(bad=share.bad, of=share.of, limit=share.limit, fail_at=fail_at, ours=share.ours)
+    outcome = share_outcome(bad=share.bad, of=share.of, limit=share.limit, fail_at=fail_at, ours=share.nobodys)
     alike = bool(share.part) and outcome is Outcome.INCONCLUSIVE and not _stands_out(share)
     if alike:
         outcome = Outcome.PASS  # the whole has to prove itself; a part that is like it keeps nobody from it
@@ -180,7 +179,7 @@ def _more(share: _Share) -> int | None:
     if share.of and share.bad / share.of >= share.limit:
         return None
     return more_needed(
-        bad=share.bad, of=max(share.bad, share.of - share.ours), limit=share.limit, significance=SIGNIFICANCE
+        bad=share.bad, of=max(share.bad, share.of - share.nobodys), limit=share.limit, significance=SIGNIFICANCE
     )
 
 
@@ -207,7 +206,14 @@ def _figures(window: Window, share: _Share) -> str:
     if share.old_of:
         before = f"{share.old_bad:,} of {share.old_of:,} ({share.old_bad / share.old_of:.2%})"
         text += f"; {window.slot.other} before: {before}"
+    if _is_only_good_with_nobodys(share):
+        text += f"; {min(share.nobodys, share.of):,} of them may be probes and requests of our own"
     return f"{name}: {text}"
+
+
+def _is_only_good_with_nobodys(share: _Share) -> bool:
+    every, users = (share_outcome(bad=share.bad, of=share.of, limit=share.limit, ours=n) for n in (0, share.nobodys))
+    return every is Outcome.PASS and users is not Outcome.PASS
 
 
 def _old(window: Window, share: _Share) -> OldShare | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bluegreen.domain.reading import PartTally, Reading, Tally, grown, tally
+from bluegreen.domain.reading import PartTally, Reading, Tally, grown, nobodys, tally
 from bluegreen.domain.snapshot import Snapshot
 from bluegreen.domain.stack import Instant, Limits, Seconds, Slot, Stack
 from bluegreen.domain.values import dataclass, replace
@@ -81,6 +81,8 @@ class Window:
     """For what its probes may have asked; None: whether it is silent is not judged."""
     synthetic: Synthetic | None = None
     """None: nobody asked for it."""
+    reads: int = 0
+    """How often each pod's metrics have been read since ``before``: a pod may count that as a request."""
 
     @property
     def seconds(self) -> Seconds:
@@ -96,6 +98,21 @@ class Window:
     def ours(self, service: str | None) -> int:
         """Good answers to the pipeline's own requests; to a service, or to all."""
         return self.synthetic.good_of(service) if self.synthetic is not None else 0
+
+    def nobodys(self, service: str) -> int:
+        """So many of the counted requests may be no user's, and are in the count: probes, reads, our own to others."""
+        ours = self.ours(None) - self.ours(service)
+        if self.stack is None:
+            return ours
+        return ours + nobodys(
+            self.before,
+            self.now,
+            stack=self.stack,
+            slot=self.slot,
+            service=service,
+            seconds=self.now.at - self.before.at,
+            reads=self.reads,
+        )
 
     def ours_since_late(self, service: str) -> int:
         """Those that were made since the look ``late``."""

@@ -196,6 +196,7 @@ class _Watch:
             old=self._switched.old,
             stack=self._tools.stack,
             synthetic=self.made,
+            reads=self.reads,
         )
 
     def _tell(self, window: Window, *, end: Instant) -> None:

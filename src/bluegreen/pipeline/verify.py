@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.checklist import State, checklist, fulfilled
 from bluegreen.domain.errors import DeadlineExceeded, ExitCode, NotKnown, PlatformError, UsageError
 from bluegreen.domain.events import Checklist, Note, Summary, Waiting
-from bluegreen.domain.five_minutes import FIVE_MINUTES, judge_since, time_of_day
-from bluegreen.domain.mark import standing_of, tally_since
-from bluegreen.domain.reading import until_end
+from bluegreen.domain.five_minutes import FIVE_MINUTES, is_late, judge_since, time_of_day
+from bluegreen.domain.mark import reading_of, standing_of, tally_since
+from bluegreen.domain.reading import nobodys, until_end
 from bluegreen.domain.release import RollingBack, RunKind, Switching, Verified
 from bluegreen.domain.stack import after
+from bluegreen.pipeline.observe import LOOK_EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bluegreen.domain.plan import Plan
+    from bluegreen.domain.reading import Reading
     from bluegreen.domain.release import Mark, Run, Tallied
     from bluegreen.domain.snapshot import Snapshot
     from bluegreen.domain.stack import Instant, Seconds
     from bluegreen.pipeline.tools import Tools
 
 READ_LIMIT: Seconds = 5.0
+
+READS = 5
+"""How often each pod's metrics may have been read beside the window's looks: at the switch, and here."""
 
 TRIES = 3
 """How often the counters are read at the end, when some cannot be read: a hiccup is no gap."""
@@ -149,13 +154,31 @@ def _watch(tools: Tools, run: Run, plan: Plan, *, until: Instant) -> None:
 
 def _judge(tools: Tools, run: Run, plan: Plan, mark: Mark, *, due: Instant) -> None:
     """Count, judge, and keep it. What was recorded stands: later counters would say less of these minutes."""
-    live, tallied = _count(tools, plan, mark, due=due)
-    judgement = judge_since(mark, tallied, slot=plan.target, window=run.tallied)
+    live, reading, tallied = _count(tools, plan, mark, due=due)
+    others = _nobodys(tools, run, mark, reading, tallied)
+    judgement = judge_since(mark, tallied, slot=plan.target, window=run.tallied, nobodys=others)
     standing = standing_of(live.slot_workloads(plan.active))
     tools.record(run.id, Verified(judgement=judgement, tallied=tallied, standing=standing))
 
 
-def _count(tools: Tools, plan: Plan, mark: Mark, *, due: Instant) -> tuple[Snapshot, Tallied]:
+def _nobodys(tools: Tools, run: Run, mark: Mark, reading: Reading, tallied: Tallied) -> tuple[tuple[str, int], ...]:
+    """How many of each service's requests may be probes, and reads of its metrics in the window and here.
+
+    Asked late, of those in the window: no others are counted as good.
+    """
+    assert run.plan is not None  # noqa: S101 - a release that has brought users to a version has one
+    counted = run.tallied if is_late(tallied, mark) and run.tallied is not None else tallied
+    before = reading_of(mark)
+    seconds = counted.until - counted.since
+    reads = int(run.plan.options.validation_time / LOOK_EVERY) + READS
+    slot, stack = run.plan.target, tools.stack
+    return tuple(
+        (name, nobodys(before, reading, stack=stack, slot=slot, service=name, seconds=seconds, reads=reads))
+        for name in stack.names
+    )
+
+
+def _count(tools: Tools, plan: Plan, mark: Mark, *, due: Instant) -> tuple[Snapshot, Reading, Tallied]:
     """What the new slot has answered since the switch.
 
     Read again while counters trail behind the end of the five minutes, and a few times while a pod cannot be read.
@@ -169,7 +192,8 @@ def _count(tools: Tools, plan: Plan, mark: Mark, *, due: Instant) -> tuple[Snaps
         whole = not any(gap.slot is plan.target for gap in reading.gaps)
         if reading.is_due(due, now=now) and (whole or tries <= 0):
             whole_reading = until_end(reading, due)
-            return live, tally_since(mark, whole_reading, live, now=now, wall=at, slots=(plan.target,))
+            tallied = tally_since(mark, whole_reading, live, now=now, wall=at, slots=(plan.target,))
+            return live, reading, tallied
         tools.clock.wait(until=tools.limit(AGAIN))
 
 
