@@ -404,3 +404,18 @@ def test_an_app_that_counts_our_reads_is_not_proven_by_them(rate: float, outcome
     assert summary(rehearsal).outcome is outcome
     told = "604 of them may be probes and requests of our own"
     assert (told in judged(rehearsal).findings[0].figures) is (outcome is Outcome.NOT_PROVEN)
+
+
+def test_a_machine_that_slept_during_the_release_takes_an_hours_traffic_for_no_seconds() -> None:
+    """A laptop that was closed while the new slot became ready: its clock stood still, and users went on."""
+    rehearsal = Rehearsal(rate=10.0)
+    rehearsal.platform.behaviours["v2"] = Behaviour(ready_after=20.0)
+
+    def suspend() -> None:
+        rehearsal.clock.sleep(3600.0)
+        rehearsal.platform.users("pair-front", requests=36_000)
+
+    rehearsal.clock.at(10.0, suspend)
+    assert rehearsal.deploy("v2", options=Options(validation_time=60.0)) is ExitCode.OK
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+    assert judged(rehearsal).findings[0].old is None

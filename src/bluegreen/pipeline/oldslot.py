@@ -12,11 +12,24 @@ from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
     from bluegreen.domain.reading import Reading
-    from bluegreen.domain.stack import Seconds, Slot
+    from bluegreen.domain.stack import Instant, Seconds, Slot
     from bluegreen.pipeline.tools import Tools
 
 LOOK_LIMIT: Seconds = 1.0
 """A pod that is slower than this is left out. The others answer in some 20 ms."""
+
+
+ASLEEP: Seconds = 5.0
+"""The two clocks of a machine that works hardly ever get further apart; if they do, the looks are lost for nothing."""
+
+
+def unless_asleep(tools: Tools, looks: tuple[Reading, ...], *, since: Instant, wall: float) -> tuple[Reading, ...]:
+    """The looks, but none when the machine was suspended: the clock that they were dated by stood still, users did not.
+
+    ``since`` and ``wall``: when they began, by both clocks.
+    """
+    apart = tools.clock.wall() - wall - tools.since(since)
+    return looks if abs(apart) <= ASLEEP else ()
 
 
 def look_at(tools: Tools, slot: Slot) -> tuple[Reading, ...]:

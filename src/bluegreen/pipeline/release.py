@@ -28,7 +28,7 @@ from bluegreen.pipeline.deploy import deploy
 from bluegreen.pipeline.detect import detect
 from bluegreen.pipeline.ending import dry_run_done, nothing_to_do, summarise
 from bluegreen.pipeline.observe import Watched, observe
-from bluegreen.pipeline.oldslot import look_at
+from bluegreen.pipeline.oldslot import look_at, unless_asleep
 from bluegreen.pipeline.pickup import pick_up
 from bluegreen.pipeline.recorder import recorded
 from bluegreen.pipeline.restore import restore
@@ -78,7 +78,7 @@ def _locked(tools: Tools, *, images: Mapping[str, ImageReference], options: Opti
 
 
 def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
-    started = tools.clock.now()
+    started, wall = tools.clock.now(), tools.clock.wall()
     try:
         looks = look_at(tools, plan.active)
         deploy(tools, plan, grip=grip)
@@ -87,6 +87,7 @@ def _phases(tools: Tools, plan: Plan, *, grip: Grip) -> ExitCode:
     except BluegreenError as error:
         return _end_before(tools, plan, error, started=started, grip=grip)
     try:
+        looks = unless_asleep(tools, looks, since=started, wall=wall)
         switched = switch(tools, plan, ready=ready, looks=looks, grip=grip)
     except BluegreenError as error:
         end = _end_after if _has_left(tools, plan) else _end_before

@@ -23,6 +23,7 @@ class FakeClock:
         self._due: list[tuple[float, Callable[[], None]]] = []
         self._signal = ""
         self._calm = False
+        self._slept = 0.0
 
     def now(self) -> Instant:
         """Virtual seconds since the clock was made."""
@@ -30,7 +31,11 @@ class FakeClock:
 
     def wall(self) -> float:
         """A wall clock that runs along."""
-        return EPOCH + self._now
+        return EPOCH + self._slept + self._now
+
+    def sleep(self, seconds: Seconds) -> None:
+        """Let the machine be suspended: the wall clock goes on, the monotonic one stands still."""
+        self._slept += seconds
 
     def at(self, when: Seconds, action: Callable[[], None]) -> None:
         """Do something when the time comes."""
