@@ -245,3 +245,20 @@ def test_a_pod_that_had_no_such_counter_yet_counts_from_nothing() -> None:
     found = since(mark, counters("g1", ok=10, bad=1))
     assert (found.answered[0].requests, found.gaps) == (11, ())
     assert from_plain(Mark, to_plain(mark)) == mark
+
+
+@pytest.mark.parametrize(
+    ("between", "slow", "outcome"), [(300, 0, Outcome.INCONCLUSIVE), (20, 0, Outcome.PASS), (0, 300, Outcome.FAIL)]
+)
+def test_five_minutes_of_times_in_the_bucket_of_the_limit_are_not_known(
+    between: int, slow: int, outcome: Outcome
+) -> None:
+    edges = ((100.0, 1000), (250.0, 1000 + between), (inf, 1000 + between + slow))
+    times = Histogram(timing=Timing.OVERHEAD, buckets=edges)
+    mark = marked(counters("g1"))
+    tallied = since(mark, replace(counters("g1", ok=1000 + between + slow), latency=times))
+    assert from_plain(Tallied, to_plain(tallied)) == tallied
+    found = judge_since(mark, tallied, slot=GREEN, window=None)
+    overhead = next(each for each in found.findings if each.rule == "P95 overhead")
+    assert overhead.outcome is outcome
+    assert ("or 0 of them" in overhead.figures) is bool(between)

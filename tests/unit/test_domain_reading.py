@@ -115,7 +115,7 @@ def test_one_service_of_a_slot_by_itself() -> None:
 
 
 def timed(count: int, slow: int, timing: Timing | None = Timing.OVERHEAD) -> Tally:
-    return Tally(timed=count, slow=slow, timing=timing)
+    return Tally(timed=count, slow=slow, surely_slow=slow, timing=timing)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,17 @@ def test_over_a_limit_between_two_edges_the_lower_edge_counts(limit: float, abov
     assert EDGES.above(limit) == above
 
 
+@pytest.mark.parametrize(
+    ("limit", "above"),
+    [(5.0, 9), (10.0, 9), (99.0, 6), (100.0, 6), (150.0, 2), (249.9, 2), (250.0, 2), (1e9, 0), (INF, 0)],
+)
+def test_over_a_limit_for_certain_are_only_those_beyond_its_bucket(limit: float, above: int) -> None:
+    assert EDGES.surely_above(limit) == above
+
+
 def test_a_histogram_without_buckets_is_empty() -> None:
     empty = Histogram(timing=Timing.TOTAL, buckets=())
-    assert (empty.count, empty.above(1.0)) == (0, 0)
+    assert (empty.count, empty.above(1.0), empty.surely_above(1.0)) == (0, 0, 0)
 
 
 @given(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), min_size=2, max_size=2), st.integers(0, 9))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from typing import TYPE_CHECKING
+
 import pytest
+from tests.unit.domain_kit import GREEN
 from tests.unit.window_kit import Did, window
 
 from bluegreen.domain.finding import Finding, OldShare, Outcome
 from bluegreen.domain.judgement import hard_triggers, judge
+from bluegreen.domain.reading import Histogram, Timing
 from bluegreen.domain.shares import share_outcome
+from bluegreen.domain.values import replace
 from bluegreen.domain.window import Synthetic
+
+if TYPE_CHECKING:
+    from bluegreen.domain.reading import PodCounters, Reading
+    from bluegreen.domain.window import Window
 
 PASS, FAIL, INCONCLUSIVE = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE
 
@@ -205,3 +215,47 @@ def test_most_of_our_own_going_wrong_does_not_wait_for_the_end() -> None:
     ]
     assert hard_triggers(window(Did(), synthetic=ours(good=2, failed=2))) == ()
     assert hard_triggers(window(Did(), synthetic=ours(good=3, failed=3))) == ()
+
+
+def with_edges(found: Window, *, fast: int, between: int, slow: int, old: int = 0) -> Window:
+    """Buckets that end at 100 and 250 ms, as the usual ones of client libraries do; the limit of 150 lies between."""
+
+    def times(one: PodCounters, counts: tuple[int, int, int]) -> PodCounters:
+        upto, middle, over = counts
+        edges = ((100.0, upto), (250.0, upto + middle), (math.inf, upto + middle + over))
+        return replace(one, latency=Histogram(timing=Timing.OVERHEAD, buckets=edges))
+
+    def read(reading: Reading, new: tuple[int, int, int], was: tuple[int, int, int]) -> Reading:
+        return replace(reading, pods=tuple(times(one, new if one.slot is GREEN else was) for one in reading.pods))
+
+    assert found.old is not None
+    none, before = (0, 0, 0), (1000, old, 0)
+    span = replace(found.old, begin=read(found.old.begin, none, none), end=read(found.old.end, none, before))
+    start, end = read(found.before, none, before), read(found.now, (fast, between, slow), before)
+    return replace(found, old=span, before=start, now=end)
+
+
+@pytest.mark.parametrize(
+    ("fast", "between", "slow", "outcome"),
+    [
+        (700, 300, 0, INCONCLUSIVE),  # all of them may have taken 110 ms, or 240
+        (980, 20, 0, PASS),  # even if all of them were slow
+        (700, 200, 100, FAIL),  # those beyond are enough
+        (960, 20, 20, INCONCLUSIVE),
+    ],
+)
+def test_requests_in_the_bucket_of_the_limit_neither_fail_it_nor_pass(
+    fast: int, between: int, slow: int, outcome: Outcome
+) -> None:
+    found = judge(with_edges(window(Did(good=1000), old=Did(good=1000)), fast=fast, between=between, slow=slow))
+    times = next(finding for finding in found.findings if finding.rule == "P95 overhead")
+    assert times.outcome is outcome
+    assert times.bad == (slow if outcome is FAIL else between + slow)
+    assert f"or {slow} of them: no bucket of its histogram ends there" in times.figures
+    if outcome is INCONCLUSIVE and (between + slow) / 1000 > 0.05:
+        assert times.settle == "a bucket that ends at 150 ms in pair-front's histogram"
+
+
+def test_an_old_slot_in_the_same_bucket_was_not_over_the_limit() -> None:
+    found = judge(with_edges(window(Did(good=1000), old=Did(good=1000)), fast=700, between=0, slow=300, old=500))
+    assert not [note for note in found.notes if "was over this limit itself" in note]

@@ -91,6 +91,8 @@ class _Test:
     """As of ``share_outcome``."""
     nobodys: int = 0
     """So many more of a service's may be no user's."""
+    surely: int | None = None
+    """As of ``share_outcome``."""
 
     def of(self, nobodys: int) -> _Test:
         """The same for the requests of one service."""
@@ -126,7 +128,7 @@ def _shares(each: Answered, least: Answered | None, *, limits: Limits, test: _Te
                 limit=SLOW_SHARE,
             ),
             least=None if all_of_them else least.timed if least is not None else 0,
-            test=test,
+            test=replace(test, surely=each.surely_slow),
         )
 
 
@@ -137,6 +139,8 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
         return replace(counted, figures=f"{counted.service}: no requests were counted")
     share = f"({bad / of:.2%}, limit {limit:.2%}) in {_words(test.seconds)}"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
+    if test.surely is not None:
+        figures += f", or {max(0, test.surely):,} of them: no bucket of its histogram ends there"
     figures += f", {test.ours:,} of our own may be among them" if test.ours else ""
     if least is not None:
         figures += f", of which {least:,} for certain within the five minutes"
@@ -149,7 +153,8 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
 def _outcome(counted: Finding, least: int | None, test: _Test, *, ours: int) -> Outcome:
     bad, of, limit = counted.bad or 0, counted.of or 0, counted.limit or 0.0
     if least is None:
-        return share_outcome(bad=bad, of=of, limit=limit, fail_at=test.fail_at, ours=ours)
+        surely = test.surely
+        return share_outcome(bad=bad, surely=surely, of=of, limit=limit, fail_at=test.fail_at, ours=ours)
     good = bad < least and share_outcome(bad=bad, of=least, limit=limit, ours=ours) is Outcome.PASS
     return Outcome.PASS if good else Outcome.INCONCLUSIVE
 

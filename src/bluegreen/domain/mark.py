@@ -69,7 +69,8 @@ def _restarts(snapshot: Snapshot) -> dict[str, int]:
 
 
 def _counted(counters: PodCounters, *, restarts: int, limits: Limits) -> PodMark:
-    times = counters.latency
+    times, limit = counters.latency, limits.p95_overhead_ms
+    slow, surely = (times.above(limit), times.surely_above(limit)) if times is not None else (0, 0)
     return PodMark(
         pod=counters.pod,
         service=counters.service,
@@ -77,7 +78,8 @@ def _counted(counters: PodCounters, *, restarts: int, limits: Limits) -> PodMark
         restarts=restarts,
         answers=counters.answers,
         timed=times.count if times is not None else 0,
-        slow=times.above(limits.p95_overhead_ms) if times is not None else 0,
+        slow=slow,
+        surely_slow=surely if surely != slow else None,
         timing=str(times.timing) if times is not None else "",
         process=counters.process,
     )
@@ -128,6 +130,7 @@ class _Sum:
     answers: Counter[int]
     timed: int
     slow: int
+    surely: int
     first: PodMark
 
 
@@ -152,14 +155,16 @@ class _Counts:
             before = None
         elif followed:
             self.gaps.append(f"{now.pod}: its counters began again from nothing, so a part of its answers is not known")
-        total = self._sums.setdefault((now.service, now.slot), _Sum(Counter(), 0, 0, now))
+        total = self._sums.setdefault((now.service, now.slot), _Sum(Counter(), 0, 0, 0, now))
         total.answers.update(dict(now.answers))
         total.timed += now.timed
         total.slow += now.slow
+        total.surely += _surely(now)
         if before is not None:
             total.answers.subtract(dict(before.answers))
             total.timed -= before.timed
             total.slow -= before.slow
+            total.surely -= _surely(before)
 
     def answered(self) -> tuple[Answered, ...]:
         """The sums, in the order in which the services were read."""
@@ -170,10 +175,15 @@ class _Counts:
                 answers=tuple(sorted((status, count) for status, count in total.answers.items() if count)),
                 timed=total.timed,
                 slow=total.slow,
+                surely_slow=total.surely if total.surely != total.slow else None,
                 timing=total.first.timing,
             )
             for (service, slot), total in self._sums.items()
         )
+
+
+def _surely(mark: PodMark) -> int:
+    return mark.slow if mark.surely_slow is None else mark.surely_slow
 
 
 def _fell(before: PodMark | None, now: PodMark) -> bool:

@@ -48,9 +48,14 @@ class Histogram:
         return tuple(edge for edge, _ in self.buckets)
 
     def above(self, limit_ms: float) -> int:
-        """Observations over the limit. Between two edges the lower one counts: an overestimate is said, not hidden."""
+        """Observations that may be over the limit: all of a bucket in which it lies."""
         below = max((count for edge, count in self.buckets if edge <= limit_ms), default=0)
         return self.count - below
+
+    def surely_above(self, limit_ms: float) -> int:
+        """Observations that are over the limit: none of a bucket in which it lies."""
+        upto = min((count for edge, count in self.buckets if edge >= limit_ms), default=self.count)
+        return self.count - upto
 
 
 Answers = tuple[tuple[int, int], ...]
@@ -159,7 +164,9 @@ class Tally:
     timed: int = 0
     """Requests whose time was measured."""
     slow: int = 0
-    """Of those, the ones over the limit."""
+    """Of those, the ones that may be over the limit."""
+    surely_slow: int = 0
+    """Of those, the ones that are: fewer, where no bucket ends at the limit."""
     timing: Timing | None = None
     parts: tuple[PartTally, ...] = ()
     gaps: tuple[Gap, ...] = field(default=())
@@ -198,6 +205,7 @@ def tally(before: Reading, now: Reading, *, slot: Slot, limit_ms: float, service
         errors=sum(total(growth.counters.answers, at_least=SERVER_ERROR) for growth in grew),
         timed=sum(latency.count for latency in timings),
         slow=sum(latency.above(limit_ms) for latency in timings),
+        surely_slow=sum(latency.surely_above(limit_ms) for latency in timings),
         timing=next((latency.timing for latency in timings), None),
         parts=_part_tallies(growth.counters for growth in grew),
         gaps=(

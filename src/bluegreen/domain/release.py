@@ -141,7 +141,9 @@ class PodMark:
     """``(status, count)``"""
     timed: int = 0
     slow: int = 0
-    """Of the timed, those over the limit."""
+    """Of the timed, those that may be over the limit."""
+    surely_slow: int | None = None
+    """Of these, those that are: fewer, where no bucket of the histogram ends at the limit. None: all."""
     timing: str = ""
     """What the histogram measures (reading.Timing); empty: there is none."""
     process: Seconds | None = None
@@ -185,6 +187,9 @@ class Answered:
     """``(status, count)``, without those that did not occur."""
     timed: int = 0
     slow: int = 0
+    """Of the timed, those that may be over the limit."""
+    surely_slow: int | None = None
+    """Of these, those that are: fewer, where no bucket of the histogram ends at the limit. None: all."""
     timing: str = ""
 
     @property

@@ -51,6 +51,9 @@ class _Share:
     old_bad: int
     old_of: int
     limit: float
+    surely: int | None = None
+    """So many are bad for certain: only they fail it. None: all of them are."""
+    old_surely: int | None = None
     rest_bad: int = 0
     """Of a part: the same of the other parts of its service."""
     rest_of: int = 0
@@ -122,8 +125,10 @@ def _slow(window: Window, name: str, now: Tally, old: Tally) -> _Share:
         service=name,
         what=what,
         bad=now.slow,
+        surely=now.surely_slow,
         of=now.timed,
         old_bad=old.slow,
+        old_surely=old.surely_slow,
         old_of=old.timed,
         limit=SLOW_SHARE,
         nobodys=window.nobodys(name),
@@ -131,7 +136,9 @@ def _slow(window: Window, name: str, now: Tally, old: Tally) -> _Share:
 
 
 def _judged(window: Window, share: _Share, *, fail_at: float) -> Finding:
-    outcome = share_outcome(bad=share.bad, of=share.of, limit=share.limit, fail_at=fail_at, ours=share.nobodys)
+    outcome = share_outcome(
+        bad=share.bad, surely=share.surely, of=share.of, limit=share.limit, fail_at=fail_at, ours=share.nobodys
+    )
     alike = bool(share.part) and outcome is Outcome.INCONCLUSIVE and not _stands_out(share)
     if alike:
         outcome = Outcome.PASS  # the whole has to prove itself; a part that is like it keeps nobody from it
@@ -142,7 +149,7 @@ def _judged(window: Window, share: _Share, *, fail_at: float) -> Finding:
         figures=_figures(window, share) + (ALIKE if alike else ""),
         service=share.service,
         part=share.part,
-        bad=share.bad,
+        bad=share.bad if outcome is not Outcome.FAIL or share.surely is None else share.surely,
         of=share.of,
         limit=share.limit,
         old=_old(window, share),
@@ -159,16 +166,19 @@ def _stands_out(share: _Share) -> bool:
     return share.bad / share.of >= share.limit or chance < DOUBT
 
 
-def share_outcome(*, bad: int, of: int, limit: float, fail_at: float = SIGNIFICANCE, ours: int = 0) -> Outcome:
+def share_outcome(
+    *, bad: int, surely: int | None = None, of: int, limit: float, fail_at: float = SIGNIFICANCE, ours: int = 0
+) -> Outcome:
     """Test one share against its limit.
 
     Fail: so many bad ones would come by chance, at a true share equal to the limit, in less than ``fail_at`` of all
     windows. Pass: so few would in less than SIGNIFICANCE. Else inconclusive: too little to tell. ``ours``: so many may
-    be the pipeline's own, and prove nothing good.
+    be the pipeline's own, and prove nothing good. ``surely``: so many of the bad ones are for certain, and
+    only they fail it.
     """
     if of == 0:
         return Outcome.INCONCLUSIVE
-    if at_least(bad, of=of, share=limit) < fail_at:
+    if at_least(bad if surely is None else surely, of=of, share=limit) < fail_at:
         return Outcome.FAIL
     if at_most(bad, of=max(bad, of - ours), share=limit) < SIGNIFICANCE:
         return Outcome.PASS
@@ -185,6 +195,8 @@ def _more(share: _Share) -> int | None:
 
 def _settle(window: Window, share: _Share, more: int | None) -> str:
     """What would tell, in requests and, where some came, in seconds at their rate."""
+    if more is None and _is_blurred(share):
+        return f"a bucket that ends at {window.limits.p95_overhead_ms:g} ms in {share.service}'s histogram"
     if more is None:
         return f"a longer window: so far its share is not under the limit of {share.limit:.2%}"
     none_bad = "with no bad one among them" if share.bad or share.rule == OVERHEAD else "without an error"
@@ -203,12 +215,18 @@ def _figures(window: Window, share: _Share) -> str:
     if not share.of:
         return f"{name}: no requests were counted"
     text = f"{share.bad:,} of {share.of:,} {share.what} ({share.bad / share.of:.2%}, limit {share.limit:.2%})"
+    if _is_blurred(share):
+        text += f", or {share.surely:,} of them: no bucket of its histogram ends there"
     if share.old_of:
         before = f"{share.old_bad:,} of {share.old_of:,} ({share.old_bad / share.old_of:.2%})"
         text += f"; {window.slot.other} before: {before}"
     if _is_only_good_with_nobodys(share):
         text += f"; {min(share.nobodys, share.of):,} of them may be probes and requests of our own"
     return f"{name}: {text}"
+
+
+def _is_blurred(share: _Share) -> bool:
+    return share.surely not in {None, share.bad}
 
 
 def _is_only_good_with_nobodys(share: _Share) -> bool:
@@ -219,7 +237,9 @@ def _is_only_good_with_nobodys(share: _Share) -> bool:
 def _old(window: Window, share: _Share) -> OldShare | None:
     if window.old is None or not share.old_of:
         return None
-    return OldShare(bad=share.old_bad, of=share.old_of, seconds=window.old.seconds)
+    return OldShare(
+        bad=share.old_bad if share.old_surely is None else share.old_surely, of=share.old_of, seconds=window.old.seconds
+    )
 
 
 def explained(window: Window, findings: Sequence[Finding]) -> list[str]:
