@@ -55,6 +55,13 @@ def test_users_who_keep_their_connections_to_the_old_slot_are_not_lost() -> None
     assert "requests were still answered by blue, over connections from before the switch" in found.notes[0]
 
 
+@pytest.mark.parametrize(("reads", "told"), [(0, True), (17, False)])
+def test_the_old_slot_may_count_our_reads_of_its_metrics(reads: int, told: object) -> None:
+    """It has no users any more: twelve probes, and a read every two seconds."""
+    left = replace(window(Did(good=1000), old=BUSY, old_since=12 + 17), reads=reads)
+    assert bool([note for note in judge(left).notes if "still answered by blue" in note]) is told
+
+
 def test_where_a_pod_says_nothing_silence_is_not_told() -> None:
     assert rules(new=Did(), old=BUSY, gaps=(GAP,)) == []
     unread = window(Did(), old=BUSY)

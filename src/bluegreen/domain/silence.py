@@ -124,9 +124,9 @@ def _quiet(window: Window, service: str, start: Reading, *, seconds: Seconds, ou
     return _Quiet(service=service, heard=heard, seconds=seconds, before=before, before_seconds=old.seconds)
 
 
-def _users(window: Window, before: Reading, now: Reading, *, slot: Slot, service: str) -> int:
+def _users(window: Window, before: Reading, now: Reading, *, slot: Slot, service: str, reads: int = 0) -> int:
     assert window.stack is not None  # noqa: S101 - _services has looked
-    return risen(before, now, stack=window.stack, slot=slot, service=service)
+    return risen(before, now, stack=window.stack, slot=slot, service=service, reads=reads)
 
 
 def _finding(window: Window, quiet: _Quiet, outcome: Outcome, where: str) -> Finding:
@@ -152,7 +152,7 @@ def left_behind(window: Window) -> list[str]:
     counts = {
         name: count
         for name in metered(window.before, slot=old)
-        if (count := _users(window, window.before, window.now, slot=old, service=name))
+        if (count := _users(window, window.before, window.now, slot=old, service=name, reads=window.reads))
     }
     return [
         f"{name}: {count} requests were still answered by {old}, over connections from before the switch; how these "
