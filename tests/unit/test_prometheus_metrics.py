@@ -409,3 +409,20 @@ def test_edges_are_seconds_where_the_name_says_so_unless_told_otherwise(
     (found,) = read(Script({**GOOD, asked: rows, "h": requests}), source=source).pods
     assert found.latency is not None
     assert found.latency.edges == (edge, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ((), "Prometheus has no answer to the query for requests of it"),
+        (
+            (Row({"status": "200"}, ((0.0, 5.0),)),),
+            "Prometheus has no label pod in its answer to the query for requests: keep it, as in sum by (pod, …)",
+        ),
+        ((row(0.5, status="200"),), "Prometheus answer to the query for requests is 0.5, which is no count"),
+    ],
+    ids=["nothing", "summed up over the pods", "a rate"],
+)
+def test_a_query_of_ones_own_that_tells_nothing_of_a_pod_says_why(rows: Sequence[Row], why: str) -> None:
+    source = replace(SOURCE, queries=(Queries(service="web", requests="mine", overhead="added_ms_bucket"),))
+    assert [gap.why for gap in read(Script({**GOOD, "mine": rows}), source=source).gaps] == [why]

@@ -171,7 +171,12 @@ class PrometheusMetrics:
             raise
         except Unreadable as error:
             return Answer(called=called, why=str(error))
-        found = by_pod(rows, label=self._source.pod_label, namespace=self._namespace)
+        label = self._source.pod_label
+        if rows and not any(label in row.labels for row in rows):
+            return Answer(
+                called=called, why=f"has no label {label} in its {called}: keep it, as in sum by ({label}, …)"
+            )
+        found = by_pod(rows, label=label, namespace=self._namespace)
         return Answer(called=called, rows={name: mine for name, mine in found.items() if name in names})
 
     def _key(self, pod: Pod) -> str:

@@ -65,7 +65,7 @@ def _buckets(name: str) -> str:
 def _question(own: str, metric: str, what: str, source: Prometheus) -> Question:
     """The app file's own query goes before the metric's name."""
     if own:
-        return Question(query=own, called=f"the query for {what}")
+        return Question(query=own, called=f"answer to the query for {what}")
     return Question(query=_of_pods(metric, source) if metric else "", called=metric)
 
 
