@@ -334,3 +334,24 @@ def test_of_two_servers_that_answer_in_turn_no_request_counts_twice(interval: fl
 
 def up_again(trouble: Trouble) -> None:
     trouble.down = False
+
+
+@pytest.mark.parametrize("staged", [1.0, 6.0, 16.0])
+def test_processes_of_a_pod_that_are_scraped_in_turn_are_told_apart(staged: float) -> None:
+    """An old slot whose processes have counted some hundred thousand more or less: what is between is no traffic."""
+    rehearsal = Rehearsal(rate=10.0)
+    rehearsal.platform.plane_counts = False
+    rehearsal.platform.behaviours |= {"v1": Behaviour(workers=2), "v2": Behaviour(ready_after=staged)}
+    rehearsal.clock.wait(until=rehearsal.tools().limit(100_000.0))
+    rehearsal.scraped_by(interval=5.0)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(16.0))
+    assert rehearsal.deploy("v2", options=replace(WINDOW, validation_time=60.0)) is ExitCode.OK, why(rehearsal)
+    assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)
+
+
+def test_a_new_version_whose_processes_are_scraped_in_turn_is_not_proven() -> None:
+    rehearsal, _ = rehearse(interval=5.0)
+    rehearsal.platform.behaviours["v2"] = Behaviour(workers=2)
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
+    assert "of which each look reads one" in why(rehearsal)

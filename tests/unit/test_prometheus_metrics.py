@@ -137,6 +137,7 @@ def test_raw_counters_by_pod_as_old_as_their_scrape() -> None:
     assert script.asked == [
         'time() - timestamp(up{pod=~"web-1"})',
         'up{pod=~"web-1"}[300s]',
+        'process_start_time_seconds{pod=~"web-1"}',
         'hits_total{pod=~"web-1"}',
         'added_ms_bucket{pod=~"web-1"}',
     ]

@@ -35,6 +35,10 @@ EXCERPT = 80
 """How much of a stranger's text is repeated."""
 
 
+PROCESS = "process_start_time_seconds"
+"""What most libraries tell beside the app's own metrics: when the process began, by which it is known."""
+
+
 class Unreadable(Exception):
     """It does not say what was asked; the message is the reason that a gap carries."""
 
@@ -96,6 +100,11 @@ def buckets(samples: Iterable[Sample], *, name: str, scale: float = 1.0) -> tupl
 def scale_of(name: str) -> float:
     """Milliseconds in the unit of a histogram of this name, or in a query that names one."""
     return 1000.0 if SECONDS.search(name) else 1.0
+
+
+def process(samples: Sequence[Sample]) -> float | None:
+    """When the process that counts began; None: it is not said, or of several at once."""
+    return float(samples[0].value) if len(samples) == 1 and math.isfinite(samples[0].value) else None
 
 
 def _check_cumulative(name: str, counts: Sequence[int]) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bluegreen.domain.reading import Gap, PodCounters, Reading, grown
+from bluegreen.domain.reading import Gap, PodCounters, Reading, grown, is_another
 from bluegreen.domain.stack import Instant
 from bluegreen.domain.values import dataclass
-from bluegreen.metrics.counts import Absent, Unreadable, scale_of
+from bluegreen.metrics.counts import Absent, Unreadable, process, scale_of
 from bluegreen.metrics.prometheus_pod import (
     SCRAPE_TIME,
     USUAL_INTERVAL,
@@ -24,7 +24,7 @@ from bluegreen.metrics.prometheus_pod import (
     missed,
 )
 from bluegreen.metrics.prometheus_pod import interval as interval_of
-from bluegreen.metrics.prometheus_query import about, ages, asked_of, samples, scrapes
+from bluegreen.metrics.prometheus_query import about, ages, asked_of, processes, samples, scrapes
 from bluegreen.metrics.prometheus_server import NoAnswer
 from bluegreen.ports import Finding, Severity
 
@@ -72,6 +72,7 @@ class _Told:
 
     asked: Asked
     ages: Answer
+    processes: Answer
     requests: Answer | None
     times: Answer | None
     failed: frozenset[str]
@@ -137,15 +138,17 @@ class PrometheusMetrics:
         if self._interval is None and seen.rows:
             over = samples(self._scrapes, over=LOOK_BACK)
             self._interval = interval_of(self._ask(over, self._source.scrapes, pods, end=end), over=LOOK_BACK)
+        begun = self._ask(processes(self._source), "process", pods, end=end)
         of_service = {name: [pod for pod in pods if pod.service == name] for name in self._asked}
-        return [(self._ask_about(name, mine, seen, end=end), mine) for name, mine in of_service.items() if mine]
+        return [(self._ask_about(name, mine, seen, begun, end=end), mine) for name, mine in of_service.items() if mine]
 
-    def _ask_about(self, service: str, pods: Sequence[Pod], seen: Answer, *, end: Instant) -> _Told:
+    def _ask_about(self, service: str, pods: Sequence[Pod], seen: Answer, begun: Answer, *, end: Instant) -> _Told:
         asked = self._asked[service]
         requests = self._question(asked.requests, pods, end=end)
         return _Told(
             asked=asked,
             ages=seen,
+            processes=begun,
             requests=requests,
             times=self._question(asked.times, pods, end=end),
             failed=self._failed(requests, pods, end=end),
@@ -206,6 +209,7 @@ class PrometheusMetrics:
             parts=parts,
             latency=latency,
             at=at,
+            process=process(told.processes.rows.get(key, ())),
         )
         counters = self._newest(counters)
         if why := missed(old, interval=self._interval or USUAL_INTERVAL):
@@ -263,6 +267,8 @@ class PrometheusMetrics:
 
 
 def _goes_back(known: PodCounters, found: PodCounters) -> bool:
+    if is_another(known.process, found.process):
+        return False  # several processes of a pod are scraped in turn
     growth = grown(known, found)
     return growth.restarted or bool(growth.gone)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.reading import Timing
 from bluegreen.domain.stack import MetricNames, Queries
 from bluegreen.domain.values import dataclass
+from bluegreen.metrics.counts import PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,6 +77,11 @@ def _of_pods(metric: str, source: Prometheus) -> str:
 def scrapes(source: Prometheus) -> str:
     """A selector of series that have a sample at each scrape of a pod."""
     return source.scrapes if "{" in source.scrapes else _of_pods(source.scrapes, source)
+
+
+def processes(source: Prometheus) -> str:
+    """Since when the process of each pod runs, which most libraries tell beside the app's own metrics."""
+    return _of_pods(PROCESS, source)
 
 
 def ages(selector: str) -> str:

@@ -6,7 +6,6 @@ declared and has no samples is one: a counter with labels has none before its fi
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bluegreen.domain.reading import Histogram, Timing
 from bluegreen.domain.values import dataclass
 from bluegreen.metrics import counts
-from bluegreen.metrics.counts import Absent, Unreadable, excerpt
+from bluegreen.metrics.counts import PROCESS, Absent, Unreadable, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
 
     from bluegreen.domain.reading import Answers, Part
     from bluegreen.domain.stack import MetricNames, Seconds
-
-PROCESS = "process_start_time_seconds"
-"""What most libraries tell beside the app's own metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +96,7 @@ def latency(series: Series, names: MetricNames) -> Histogram | None:
 
 def process(series: Series) -> Seconds | None:
     """When the process that counts began; None: the page does not say, or says it of several."""
-    found = series.samples.get(PROCESS, ())
-    return float(found[0].value) if len(found) == 1 and math.isfinite(found[0].value) else None
+    return counts.process(series.samples.get(PROCESS, ()))
 
 
 def _buckets(series: Series, name: str) -> tuple[tuple[float, int], ...]:

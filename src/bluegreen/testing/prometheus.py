@@ -124,6 +124,8 @@ class FakePrometheus:
         names = self._platform.stack.service(found.service).metrics
         if names is None:
             return
+        if found.process is not None:
+            yield {"__name__": "process_start_time_seconds"}, found.process
         for status, count in found.answers:
             yield {"__name__": names.requests, "status": str(status)}, count
         for edge, count in found.latency.buckets if found.latency is not None else ():
