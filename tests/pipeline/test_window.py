@@ -16,6 +16,7 @@ from bluegreen.domain.values import replace
 from bluegreen.metrics.merged import WithArrivals
 from bluegreen.pipeline.observe import LOOK_AGAIN
 from bluegreen.pipeline.release import release
+from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Fault, Rehearsal, example_stack
 from bluegreen.testing.clock import EPOCH
 
@@ -419,3 +420,14 @@ def test_a_machine_that_slept_during_the_release_takes_an_hours_traffic_for_no_s
     assert rehearsal.deploy("v2", options=Options(validation_time=60.0)) is ExitCode.OK
     assert summary(rehearsal).outcome is Outcome.RELEASED
     assert judged(rehearsal).findings[0].old is None
+
+
+def test_counters_that_come_with_the_first_request_prove_what_others_do() -> None:
+    """They are the witness where the data plane does not count, and the checklist's five minutes are known by them."""
+    rehearsal = Rehearsal()
+    rehearsal.platform.plane_counts = rehearsal.platform.entry_answers = False
+    rehearsal.platform.behaviours |= {"v1": Behaviour(late_counters=True), "v2": Behaviour(late_counters=True)}
+    assert rehearsal.deploy("v2") is ExitCode.OK
+    assert proofs(rehearsal)[0].startswith("the pods of green have counted ")
+    assert summary(rehearsal).outcome is Outcome.RELEASED
+    assert verify(rehearsal.tools()) is ExitCode.OK

@@ -377,9 +377,14 @@ def counted_since(before: Reading, now: Reading, *, slot: Slot, service: str) ->
 def _pairs(
     before: Reading, now: Reading, *, slot: Slot, service: str | None
 ) -> Iterator[tuple[PodCounters, PodCounters]]:
-    """The pods of which both readings know something."""
+    """The pods of which both readings know something: one that had no such counter had counted nothing."""
     earlier = {counters.pod: counters for counters in before.pods if _is_of(counters, slot, service)}
-    return ((earlier[counters.pod], counters) for counters in now.pods if counters.pod in earlier)
+    nothing = {gap.pod for gap in before.gaps if gap.absent}
+    for counters in now.pods:
+        if counters.pod in earlier:
+            yield earlier[counters.pod], counters
+        elif counters.pod in nothing and _is_of(counters, slot, service):
+            yield PodCounters(pod=counters.pod, service=counters.service, slot=counters.slot, answers=()), counters
 
 
 def _growth(old: PodCounters, new: PodCounters) -> int:

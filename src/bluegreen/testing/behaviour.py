@@ -56,6 +56,8 @@ class Behaviour:
     """Checks and probes are answered, and nothing that users ask: as a version that hangs at its first real work."""
     counters_last: Seconds | None = None
     """Its counters begin again from nothing each so many seconds. As ``counters-reset``, by requests."""
+    late_counters: bool = False
+    """Its metrics page has no such counter before the first request, as the libraries of Go, Java and Rust write it."""
     workers: int = 0
     """Processes in each pod with counters of their own, of which each look reads another one: as a server that forks
     and merges nothing. The first has half of the requests, the second half of the rest, and so on."""

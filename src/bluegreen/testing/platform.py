@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bluegreen.testing.clock import FakeClock
     from bluegreen.testing.store import LockState
 
+ABSENT = "the metrics have no requests_total"
 END_TIME: Seconds = 0.5
 DATA_PLANE_LAG: Seconds = 0.002
 """Envoy applies a route in 2 ms at the median (measured)."""
@@ -409,7 +410,7 @@ class FakePlatform:
         return Reading(
             at=self.clock.now(),
             pods=counted,
-            gaps=tuple(Gap(pod=pod.name, slot=pod.slot, why=silent[pod.name]) for pod in pods if pod.name in silent),
+            gaps=tuple(_gap(pod, silent[pod.name]) for pod in pods if pod.name in silent),
             arrivals=tuple(self._arrivals(name, slot) for name in self.stack.names for slot in Slot)
             if self.plane_counts
             else (),
@@ -433,7 +434,9 @@ class FakePlatform:
         if how.no_metrics:
             return "GET /metrics answered 404"
         if how.metrics_until is not None and self.clock.now() - staged.at >= how.metrics_until:
-            return "the metrics have no requests_total"
+            return ABSENT
+        if how.late_counters and not self._counted(pod, staged, how):
+            return ABSENT
         return ""
 
     def _counters(self, pod: Pod) -> PodCounters:
@@ -611,6 +614,10 @@ class _Around:
         if kind is None:
             self._platform.on_call(self._name)
             self._platform._fire(self._name, late=True)
+
+
+def _gap(pod: Pod, why: str) -> Gap:
+    return Gap(pod=pod.name, slot=pod.slot, why=why, absent=why == ABSENT)
 
 
 def _runs(pod: Pod) -> bool:
