@@ -89,6 +89,27 @@ class _Traffic:
 class FakePlatform:
     """ports.Platform and ports.Metrics. ``rate``: requests a second that users send to each service."""
 
+    entry_answers: bool = True
+    """False: the entry address is not reachable from here, as a ClusterIP is not from a CI runner."""
+    plane_counts: bool = True
+    """False: the data plane does not count requests, as a Kubernetes Service does not."""
+    reads_are_requests: bool = False
+    """True: pods count the reads of their metrics among their requests."""
+    watch_is_late: bool = False
+    """True: the first snapshot of a watch after a write to a route is from before it, as that of an API server's
+    watch may be under load."""
+    logs_are_there: str = ""
+    """For how long more of a log can be seen, as a clause: a pod's goes with it. Empty: for good."""
+    unseen: tuple[float, float] | None = None
+    """From when until when a watch sees nothing, as while an API server is away: nothing is told then, and nothing
+    grows older."""
+    lock_is_late: bool = False
+    """True: a watch does not tell that the lock was lost, as that of an API server may tell of the routes first."""
+    post_share: float = 0.0
+    """How many of users' requests are POST; 0: the counters do not tell methods apart."""
+    missing_right: str = ""
+    """What checks of pods need and the account lacks; empty: it has all rights."""
+
     def __init__(
         self,
         stack: Stack,
@@ -108,30 +129,10 @@ class FakePlatform:
         """By tag."""
         self.covers: list[Cover] = []
         self.calls: list[str] = []
-        self.entry_answers = True
-        """False: the entry address is not reachable from here, as a ClusterIP is not from a CI runner."""
-        self.plane_counts = True
-        """False: the data plane does not count requests, as a Kubernetes Service does not."""
-        self.reads_are_requests = False
-        """True: pods count the reads of their metrics among their requests."""
         self.no_entry: set[str] = set()
         """Services without an address of their own that users call."""
-        self.watch_is_late = False
-        """True: the first snapshot of a watch after a write to a route is from before it, as that of an API server's
-        watch may be under load."""
-        self.logs_are_there = ""
-        """For how long more of a log can be seen, as a clause: a pod's goes with it. Empty: for good."""
-        self.unseen: tuple[float, float] | None = None
-        """From when until when a watch sees nothing, as while an API server is away: nothing is told then, and nothing
-        grows older."""
-        self.lock_is_late = False
-        """True: a watch does not tell that the lock was lost, as that of an API server may tell of the routes first."""
-        self.post_share = 0.0
-        """How many of users' requests are POST; 0: the counters do not tell methods apart."""
         self.no_preview: set[str] = set()
         """Services whose slots have no address of their own, as a Kubernetes Service may have none for each slot."""
-        self.missing_right = ""
-        """What checks of pods need and the account lacks; empty: it has all rights."""
         self.settings: dict[str, Template] = {}
         self.builds: dict[str, int] = {}
         """By tag: which build it names now; pods that were staged earlier run the build of their time (a moved tag)."""
