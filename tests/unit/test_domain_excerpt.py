@@ -133,6 +133,8 @@ def test_the_mention_of_a_key_hides_nothing() -> None:
         "PASSED: 12, passed=3, tokens: 5",
         "http://reg:5000/team/web@sha256:0a1b",
         "--password-file /run/secrets/db",
+        "failed to fetch anonymous token: unexpected status: 403 Forbidden",
+        'failed to fetch token: serviceaccounts "web" not found',
         'MountVolume.SetUp failed for volume "v" : secret "s" not found',
     ],
 )

@@ -22,8 +22,10 @@ LONGEST_READ = 16 * 1024
 _STEERING = re.compile(r"\x1b(?:\[[0-?]{0,20}[ -/]{0,5}[@-~]|\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|[@-Z\\^_])")
 
 _SCHEME = r"(?:basic|bearer|digest|negotiate|token)\s+"
+_THEIRS = r"(?<!to fetch )(?<!to fetch oauth )(?<!to fetch anonymous )token"
+"""Not of the node that got none: what follows there is the cause."""
 _NAMES = (
-    r"(?<![a-z])(?:pass|pwd)|passw(?:or)?d|passphrase|secret|token|credentials?|signature|[?&]sig"
+    rf"(?<![a-z])(?:pass|pwd)|passw(?:or)?d|passphrase|secret|{_THEIRS}|credentials?|signature|[?&]sig"
     r"|(?:api|access|private|account|encryption|master|shared|signing)[ _-]?key"
 )
 _REST = r"(?:[_-]\w{0,20}|(?-i:(?<=[a-z])[A-Z])\w{0,20})?"
