@@ -23,11 +23,13 @@ from bluegreen.domain.stack import Slot
 from bluegreen.ports import Finding, LogTail, Severity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from bluegreen.cli.calls import Emit, Ending, Order
     from bluegreen.cli.session import Session
     from bluegreen.domain.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 SHOP = """\
 stack: shop
@@ -120,20 +122,6 @@ class Recorded(Calls):
     def logs(self, session: Session, *, service: str | None, slot: Slot | None, lines: int) -> Sequence[LogTail]:
         self._note(session, "logs", service=service, slot=slot, lines=lines)
         return (LogTail(where="/x/a.log", lines=("one",)),)
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path) -> Iterator[None]:
-    """An empty folder, and none of the caller's own settings."""
-    folder, environment = Path.cwd(), dict(os.environ)
-    for name in list(os.environ):
-        if name.startswith("BLUEGREEN_") or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
-            del os.environ[name]
-    os.chdir(tmp_path)
-    yield
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 @dataclass(frozen=True)

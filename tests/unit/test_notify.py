@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from bluegreen.cli.calls import Emit, Ending, Order
     from bluegreen.ports import Delivery
 
+pytestmark = pytest.mark.usefixtures("elsewhere")
+
 CANARY = "canary4711"
 CLOCK = SystemClock()
 NOTICE = Notice(occasion=Occasion.ROLLBACK, title="alfred: rolled back: blue serves", text="why: it was bad\nr-1")
@@ -203,14 +205,6 @@ class Ended(Calls):
 
     def stack(self, session: Session) -> Any:
         return load_app(session.app).stack
-
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder, and none of the caller's own settings."""
-    for name in [name for name in os.environ if name.startswith("BLUEGREEN_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 DEPLOY = ("deploy", "--image", "alfred-backend=a:v2")

@@ -37,11 +37,11 @@ from bluegreen.pipeline.verify import verify
 from bluegreen.testing import Behaviour, Rehearsal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bluegreen.cli.calls import Emit, Ending, Order
     from bluegreen.cli.session import Session
     from bluegreen.domain.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 EVIL = (
     "<script>alert(1)</script> </style> | `x` ::error::y \x1b[31m\n\r"
@@ -403,19 +403,6 @@ class Rehearsed(Calls):
         if self.no_journal:
             raise HeldBy("the journal cannot be read", holder="x")
         return self.rehearsal.tools().run(name)
-
-
-@pytest.fixture(autouse=True)
-def _surroundings(tmp_path: Path) -> Iterator[None]:
-    environment, folder = dict(os.environ), Path.cwd()
-    for name in list(os.environ):
-        if name.startswith(("BLUEGREEN_", "GITHUB_")) or name in {"NO_COLOR", "FORCE_COLOR", "COLUMNS"}:
-            del os.environ[name]
-    os.chdir(tmp_path)
-    yield
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 @pytest.fixture
