@@ -313,6 +313,32 @@ class Balanced:
         return next(self._turns).ask(query, timeout=timeout)
 
 
+class AgesOfBoth(Balanced):
+    """As the worst of chances has it: the ages of either, and all counts of the one that is behind."""
+
+    def __init__(self, ahead: FakePrometheus, behind: FakePrometheus) -> None:
+        super().__init__(ahead, behind)
+        self._behind = behind
+
+    def ask(self, query: str, *, timeout: float) -> Sequence[Row]:
+        return super().ask(query, timeout=timeout) if "time()" in query else self._behind.ask(query, timeout=timeout)
+
+
+@pytest.mark.parametrize("ready_after", [35.0, 40.0, 55.0])
+def test_counts_of_a_server_that_is_behind_the_one_that_told_their_age_are_no_silence(ready_after: float) -> None:
+    rehearsal, behind = rehearse(interval=30.0)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(22.0))
+    ahead = FakePrometheus(rehearsal.platform, clock=rehearsal.clock, interval=30.0)
+    rehearsal.clock.wait(until=rehearsal.tools().limit(95.0))
+    rehearsal.platform.behaviours["v2"] = Behaviour(ready_after=ready_after)
+    source = Prometheus(url=behind.name, pod_label="pod")
+    metrics = PrometheusMetrics(rehearsal.stack, source, AgesOfBoth(ahead, behind), clock=rehearsal.clock)
+    images = {name: rehearsal.image(name, "v2") for name in rehearsal.stack.names}
+    options = replace(WINDOW, validation_time=60.0)
+    tools = replace(rehearsal.tools(), metrics=metrics)
+    assert release(tools, images=images, options=options) is ExitCode.OK, why(rehearsal)
+
+
 @pytest.mark.parametrize("interval", [5.0, 10.0])
 @pytest.mark.parametrize("apart", [1.0, 3.0])
 def test_of_two_servers_that_answer_in_turn_no_request_counts_twice(interval: float, apart: float) -> None:

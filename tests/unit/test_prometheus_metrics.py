@@ -289,12 +289,14 @@ def test_what_a_server_behind_the_same_address_has_from_earlier_takes_nothing_ba
     metrics = PrometheusMetrics(Stack(name="shop", services=(WEB,)), SOURCE, script, clock=clock)
     first = metrics.read(seen(pod()), until=Instant(130.0))
     script.answers = GOOD | {AGES: (row(9.0),), "hits_total": (row(5, status="200"),)}
-    assert metrics.read(seen(pod()), until=Instant(130.0)).pods == first.pods
+    assert first.pods[0].at == 96.0
+    (kept,) = metrics.read(seen(pod()), until=Instant(130.0)).pods
+    assert (kept.answers, kept.at) == (first.pods[0].answers, 81.0), "a second server: the age may be the other's"
     script.answers = GOOD | {AGES: (row(1.0),), "hits_total": (row(2, status="200"),)}
-    assert metrics.read(seen(pod()), until=Instant(130.0)).pods == first.pods, "the age may be the other's"
+    assert metrics.read(seen(pod()), until=Instant(130.0)).pods == (kept,)
     clock.wait(until=Instant(128.1))
     (found,) = metrics.read(seen(pod()), until=Instant(140.0)).pods
-    assert (found.at, found.answers) == (127.1, ((200, 2),)), "a process that was started anew counts from nothing"
+    assert (found.at, found.answers) == (112.1, ((200, 2),)), "a process that was started anew counts from nothing"
 
 
 def test_of_two_scrapes_of_a_pod_the_older_one_counts() -> None:
@@ -427,3 +429,25 @@ def test_edges_are_seconds_where_the_name_says_so_unless_told_otherwise(
 def test_a_query_of_ones_own_that_tells_nothing_of_a_pod_says_why(rows: Sequence[Row], why: str) -> None:
     source = replace(SOURCE, queries=(Queries(service="web", requests="mine", overhead="added_ms_bucket"),))
     assert [gap.why for gap in read(Script({**GOOD, "mine": rows}), source=source).gaps] == [why]
+
+
+@pytest.mark.parametrize(
+    ("ages", "lag"),
+    [
+        ((4.0, 6.0, 13.0, 2.0), 16.0),  # the same scrape, two and nine seconds later; the next one
+        ((4.0, 6.0, 13.0, 2.5), 16.0),  # scrapes and answers take their time
+        ((4.0, 9.0), 31.0),  # two seconds later it is five seconds older
+    ],
+)
+def test_scrapes_that_are_not_an_interval_apart_are_of_two_servers(ages: tuple[float, ...], lag: float) -> None:
+    """Then the age may be the one's and the counts the other's, and so as old as an interval more."""
+    script, clock = Script(GOOD), FakeClock()
+    metrics = PrometheusMetrics(Stack(name="shop", services=(WEB,)), SOURCE, script, clock=clock)
+    readings = []
+    for when, old in zip((100.0, 102.0, 109.0, 113.0), ages, strict=False):
+        clock.wait(until=Instant(when))
+        script.answers = GOOD | {AGES: (row(old),)}
+        readings.append(metrics.read(seen(pod()), until=Instant(when + 30.0)))
+    found = readings[-1]
+    assert found.lag == lag
+    assert found.pods[0].at == pytest.approx(clock.now() - ages[-1] - (lag - 16.0), abs=5.0)

@@ -7,11 +7,12 @@ that new at least. Whatever cannot be had is a gap with its reason; nothing is r
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from bluegreen.domain.reading import Gap, PodCounters, Reading, grown, is_another
 from bluegreen.domain.stack import Instant
-from bluegreen.domain.values import dataclass
+from bluegreen.domain.values import dataclass, replace
 from bluegreen.metrics.counts import Absent, Unreadable, process, scale_of
 from bluegreen.metrics.prometheus_pod import (
     SCRAPE_TIME,
@@ -21,6 +22,7 @@ from bluegreen.metrics.prometheus_pod import (
     answered,
     by_pod,
     histogram,
+    is_out_of_step,
     missed,
 )
 from bluegreen.metrics.prometheus_pod import interval as interval_of
@@ -98,6 +100,9 @@ class PrometheusMetrics:
         self._interval: Seconds | None = None
         self._silent = False
         self._known: dict[str, PodCounters] = {}
+        self._scraped: dict[frozenset[tuple[str, str]], Instant] = {}
+        self._doubt: Seconds = 0.0
+        """So much older than told the counters may be: an interval, once two servers have answered in turn."""
 
     def read(self, snapshot: Snapshot, *, until: Instant) -> Reading:
         """Ask about every pod of the snapshot, ready or not."""
@@ -125,7 +130,7 @@ class PrometheusMetrics:
     def _reading(self, found: Sequence[_Found], *, started: Instant) -> Reading:
         gaps = tuple(gap for each in found for gap in each.gaps)
         pods = tuple(each.counters for each in found if each.counters is not None)
-        lag = self._interval + SCRAPE_TIME if self._interval is not None else 0.0
+        lag = self._interval + SCRAPE_TIME + self._doubt if self._interval is not None else 0.0
         newest = min((each.at for each in pods if each.at is not None), default=started)
         at = Instant(started - lag) if gaps else newest  # a gap may be closed by the next scrape, so it is waited for
         return Reading(at=at, pods=pods, gaps=gaps, lag=lag)
@@ -135,12 +140,22 @@ class PrometheusMetrics:
         if not pods:
             return []
         seen = self._ask(ages(self._scrapes), self._source.scrapes, pods, end=end)
+        self._compare(seen, at=self._clock.now())
         if self._interval is None and seen.rows:
             over = samples(self._scrapes, over=LOOK_BACK)
             self._interval = interval_of(self._ask(over, self._source.scrapes, pods, end=end), over=LOOK_BACK)
         begun = self._ask(processes(self._source), "process", pods, end=end)
         of_service = {name: [pod for pod in pods if pod.service == name] for name in self._asked}
         return [(self._ask_about(name, mine, seen, begun, end=end), mine) for name, mine in of_service.items() if mine]
+
+    def _compare(self, seen: Answer, *, at: Instant) -> None:
+        """Notice a second server behind the address: the age may be the one's and the counts the other's."""
+        for row in (row for rows in seen.rows.values() for row in rows if math.isfinite(row.value)):
+            target, scraped = frozenset(row.labels.items()), Instant(at - row.value)
+            before = self._scraped.get(target, scraped)
+            if self._interval is not None and is_out_of_step(before, scraped, interval=self._interval):
+                self._doubt = self._interval
+            self._scraped[target] = scraped
 
     def _ask_about(self, service: str, pods: Sequence[Pod], seen: Answer, begun: Answer, *, end: Instant) -> _Told:
         asked = self._asked[service]
@@ -228,8 +243,9 @@ class PrometheusMetrics:
         assert found.at is not None  # noqa: S101
         surely = 2 * (self._interval or USUAL_INTERVAL) + SCRAPE_TIME
         if found.at > known.at + surely or (found.at >= known.at and not _goes_back(known, found)):
-            self._known[found.pod] = known = found
-        return known
+            self._known[found.pod] = found
+            return replace(found, at=Instant(found.at - self._doubt))
+        return replace(known, at=Instant(known.at - self._doubt))
 
     def _latency(self, pod: Pod, told: _Told) -> tuple[Histogram | None, tuple[Gap, ...]]:
         """Times that cannot be read are a gap, but take nothing from the answers that were counted."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bluegreen.domain.reading import Answers, Part, Timing
-    from bluegreen.domain.stack import Seconds
+    from bluegreen.domain.stack import Instant, Seconds
     from bluegreen.metrics.prometheus_answer import Row
 
 ORIGIN = ("job", "instance", "namespace", "cluster", "prometheus", "prometheus_replica", "replica", "tenant_id")
@@ -100,6 +100,12 @@ def interval(samples: Answer, *, over: Seconds) -> Seconds | None:
     apart = ([later - earlier for (earlier, _), (later, _) in pairwise(row.points)] for row in rows)
     found = max((median(each) for each in apart if each), default=None)
     return found if found is not None and 0 < found <= over else None
+
+
+def is_out_of_step(before: Instant, now: Instant, *, interval: Seconds) -> bool:
+    """Whether one server cannot have made both of these scrapes of a target: it makes them an interval apart."""
+    off = (now - before) % interval
+    return min(off, interval - off) > SCRAPE_TIME
 
 
 def histogram(times: Answer, pod: str, *, timing: Timing, scale: float) -> Histogram:
