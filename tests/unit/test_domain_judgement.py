@@ -350,9 +350,9 @@ def test_a_workload_that_was_scaled_to_nothing_lost_its_pods() -> None:
 def test_traffic_that_falls_back_to_the_old_slot() -> None:
     found = only(hard_triggers(window(reading(good=1010, fast=1010, old=1003))))
     assert found.rule == "fallback"
-    assert found.figures == "3 requests were answered by blue since the switch"
+    assert found.figures == "3 requests were answered by blue since the switch: green did not take them"
     one = only(hard_triggers(window(reading(good=1010, fast=1010, old=1001))))
-    assert one.figures == "1 request was answered by blue since the switch"
+    assert one.figures == "1 request was answered by blue since the switch: green did not take it"
 
 
 @pytest.mark.parametrize(

@@ -154,8 +154,9 @@ def _fallen_back(window: Window) -> list[Finding]:
     strays = arrived(window.before, window.now, slot=window.slot.other)
     if not strays:
         return []
-    requests = "request was" if strays == 1 else "requests were"
-    figures = f"{strays:,} {requests} answered by {window.slot.other} since the switch"
+    requests, them = ("request was", "it") if strays == 1 else ("requests were", "them")
+    why = f"{window.slot} did not take {them}"
+    figures = f"{strays:,} {requests} answered by {window.slot.other} since the switch: {why}"
     return [_failed(FALLBACK, figures, bad=strays)]
 
 
