@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bluegreen.domain import finding
 from bluegreen.domain.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
@@ -75,3 +76,22 @@ def test_the_readmes_demo_has_the_lines_of_each_report_beside_the_count() -> Non
 
 def test_exit_codes_have_one_meaning_each() -> None:
     assert len({code.meaning for code in ExitCode}) == len(ExitCode)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        finding.ERROR_SHARE,
+        finding.OVERHEAD,
+        finding.CRASH,
+        finding.NO_READY_POD,
+        finding.FALLBACK,
+        finding.GROSS,
+        finding.SILENCE,
+        finding.SYNTHETIC,
+    ],
+)
+def test_what_to_do_names_every_rule_that_rolls_back(rule: str) -> None:
+    page = (ROOT / "docs/what-to-do.md").read_text()
+    part = page.partition("\n### 3\n")[2].partition("\n### ")[0]
+    assert [row for row in part.splitlines() if row.startswith("| ") and rule in row.split(" | ")[0]]
