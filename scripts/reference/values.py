@@ -8,13 +8,14 @@ import re
 import sys
 import types
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
 from scripts.reference.paper import code, page, sentence, table, told_below
 
 from bluegreen.cli.views.doctor import Examined, Found
+from bluegreen.cli.views.json import name_in_line
 from bluegreen.cli.views.status import Status
 from bluegreen.domain import events
 from bluegreen.domain.codec import kind
@@ -24,7 +25,7 @@ from bluegreen.domain.values import fields, is_dataclass
 from bluegreen.ports import LogTail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 INTRODUCTION = f"""\
 `--output json` prints one object a line. `v` is the version of the format, {events.VERSION} now; it changes when a
@@ -34,6 +35,10 @@ An object within a line has its `kind`. Times are in seconds; instants in second
 A run ends with `summary`. A command that was refused, or could not be carried out, ends with `error`: `message`,
 `mend` (what to do, may be empty) and `exit_code`.
 """
+ANSWERS = """\
+`status`, `show` (`run`, then `report`), `logs` (`log_tail`), `doctor` (`found`, and at the end `examined`). `history`
+has a short `run`: `id`, `kind_of_run`, `began_at`, `who`, and in words `what` it was to do; `outcome`, `serving_after`
+and `took` as in `report`."""
 HEADS = ("field", "value", "meaning")
 
 
@@ -48,11 +53,10 @@ def json_lines() -> str:
         "JSON lines",
         INTRODUCTION,
         "## Events of a run",
-        *map(_value, told),
+        *map(_line, told),
         "## Answers of the commands that look",
-        "`status`, `show` (`run`, then `report`), `history` (a part of `run`), `logs` (`log_tail`), `doctor` (`found`, "
-        "and at the end `examined`).",
-        *map(_value, answers),
+        ANSWERS,
+        *map(_line, answers),
         "## Entries of the journal",
         "In `entries` of a run. The journal on the platform holds the same.",
         *map(_value, entries),
@@ -61,11 +65,17 @@ def json_lines() -> str:
     )
 
 
-def _value(cls: type) -> str:
+def _line(cls: type) -> str:
+    """A value that is a line by itself."""
+    return _value(cls, named=partial(name_in_line, cls))
+
+
+def _value(cls: type, *, named: Callable[[str], str] = str) -> str:
+    """``named``: what a field is called."""
     about = f"### {code(kind(cls))}\n\n{_said(cls.__doc__)}"
     words = {name: _said(text) for name, text in told_below(cls).items()}
     hints = _hints(cls)
-    rows = ((code(each.name), shape(hints[each.name]), words.get(each.name, "")) for each in fields(cls))
+    rows = ((code(named(each.name)), shape(hints[each.name]), words.get(each.name, "")) for each in fields(cls))
     return f"{about}\n\n{table(HEADS, rows)}".strip()
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from scripts.reference import PAGES
 
 from bluegreen.cli.group import COMMANDS
+from bluegreen.cli.views.history import history_fields
+from bluegreen.cli.views.json import fields
 from bluegreen.domain.errors import ExitCode
+from bluegreen.domain.report import report_of
 from bluegreen.platforms.kubernetes.rights import RIGHTS
+from bluegreen.testing import Rehearsal
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -30,6 +35,25 @@ def test_nothing_is_left_out() -> None:
     assert [code for code in ExitCode if f"| {int(code)} | `{code.name}` | {code.meaning} |" not in codes] == []
     assert [right for right in RIGHTS if f"| `{right.resource}`" not in rights or right.why not in rights] == []
     assert "`BLUEGREEN_DEPLOY_IMAGE`" in commands
+
+
+def documented(line: str) -> set[str]:
+    """The fields of a line of JSON, as the page has them."""
+    section = PAGES["json.md"]().partition(f"### `{line}`\n")[2].partition("\n### ")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+def test_what_is_shown_of_a_run_has_the_fields_that_the_page_says() -> None:
+    """Also whether it is a release or a rollback, which no other field tells."""
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2")
+    rehearsal.rollback()
+    run = rehearsal.last_run()
+    assert documented("run") == set(fields(run))
+    assert documented("report") == set(fields(report_of(run)))
+    assert fields(run)["kind_of_run"] == "rollback"
+    page = PAGES["json.md"]()
+    assert [name for name in history_fields(run) if f"`{name}`" not in page.partition("`history`")[2][:300]] == []
 
 
 def test_what_two_modules_call_alike_is_told_apart() -> None:

@@ -6,10 +6,11 @@ One object a line: ``v`` is the version of the format, ``event`` the kind, the r
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from bluegreen.domain.codec import Plain, kind, to_plain
 from bluegreen.domain.events import VERSION
+from bluegreen.domain.values import fields as fields_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,11 +36,22 @@ class JsonView:
 
 
 def fields(value: object) -> dict[str, Plain]:
-    """A value's fields in plain form. Raises TypeError for what is no dataclass."""
+    """A value's fields in plain form, by their names in a line. Raises TypeError for what is no dataclass."""
     plain = to_plain(value)
     if not isinstance(plain, dict):
         raise TypeError(f"{type(value).__name__} has no fields")
+    own = plain if any(field.name == "kind" for field in fields_of(cast("Any", value))) else _without_kind(plain)
+    return {name_in_line(type(value), name): field for name, field in own.items()}
+
+
+def _without_kind(plain: dict[str, Plain]) -> dict[str, Plain]:
+    """Without what is the line's ``event``."""
     return {name: field for name, field in plain.items() if name != "kind"}
+
+
+def name_in_line(cls: type, field: str) -> str:
+    """A field's own name; ``kind`` is what an object within a line is, so a run's is its ``kind_of_run``."""
+    return f"kind_of_{kind(cls)}" if field == "kind" else field
 
 
 def line(event: str, fields: dict[str, Plain]) -> str:
