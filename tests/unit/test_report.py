@@ -165,7 +165,9 @@ def test_a_rollback_by_hand_has_a_report() -> None:
     rehearsal = released()
     rehearsal.rollback()
     found = report(rehearsal)
-    assert (found.kind_of_run, found.target, found.checklist) == (RunKind.ROLLBACK, Slot.BLUE, ())
+    assert (found.kind_of_run, found.target, found.of, found.checklist) == (RunKind.ROLLBACK, Slot.BLUE, "r-1", ())
+    for page in pages_of(rehearsal.last_run()):
+        assert "to blue, taking back r-1" in page
 
 
 def test_the_course_is_bounded_and_covers_the_whole_window() -> None:

@@ -105,6 +105,8 @@ class Report:
     target: Slot | None
     """The slot that users were to be brought to."""
     serving_after: Slot | None
+    of: str
+    """The run that a rollback took back; empty: it is a release, or no such run is known."""
     images: tuple[Image, ...]
     phases: tuple[PhaseTime, ...]
     course: tuple[Moment, ...]
@@ -149,6 +151,7 @@ def report_of(run: Run) -> Report:
         active=plan.active if plan is not None else None,
         target=plan.target if plan is not None else run.to,
         serving_after=run.serving_after,
+        of=run.of,
         images=tuple(_images(run)),
         phases=tuple(_with_end(run, phase) for phase in _phases(run)),
         course=tuple(Moment(at=entry.at, what=told(entry.body)) for entry in run.entries),

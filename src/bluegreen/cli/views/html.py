@@ -15,6 +15,7 @@ from bluegreen.cli.views.paper import clean, moment
 from bluegreen.cli.views.plain import JUDGED
 from bluegreen.cli.views.report import (
     answered_words,
+    asked_words,
     began_words,
     check_words,
     lost_words,
@@ -126,6 +127,7 @@ def _body(report: Report, program: Program, title: str) -> Iterator[str]:
 def _facts(report: Report, program: Program) -> Iterator[str]:
     stack = f" of {report.stack}" if report.stack else ""
     yield f"A {report.kind_of_run}{stack}, begun {began_words(report)}."
+    yield from asked_words(report)
     yield from (f"Users were {words}." for words in moved_words(report))
     if report.why:
         yield f"Why: {program.said(report.why)}"

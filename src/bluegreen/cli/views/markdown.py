@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bluegreen.cli.views.paper import clean
 from bluegreen.cli.views.report import (
     answered_words,
+    asked_words,
     began_words,
     check_words,
     lost_words,
@@ -63,6 +64,7 @@ def markdown_lines(report: Report, program: Program) -> Iterator[str]:
 
 def _facts(report: Report) -> Iterator[str]:
     yield escaped(f"Began {began_words(report)}.")
+    yield from map(escaped, asked_words(report))
     if report.witness:
         yield escaped(f"Witness: {report.witness}.")
     yield from (escaped(f"Users were {words}.") for words in moved_words(report))

@@ -45,6 +45,12 @@ def began_words(report: Report) -> str:
     return f"{moment(report.began_at)}{by}{took}"
 
 
+def asked_words(report: Report) -> Iterator[str]:
+    """What a rollback was to do."""
+    if report.kind_of_run is RunKind.ROLLBACK:
+        yield f"Users were to go to {report.target}{f', taking back {report.of}' if report.of else ''}."
+
+
 def moved_words(report: Report) -> Iterator[str]:
     """How long users were on their way."""
     if report.moved_in is not None:
