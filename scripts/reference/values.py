@@ -38,7 +38,7 @@ A run ends with `summary`. A command that was refused, or could not be carried o
 ANSWERS = """\
 `status`, `show` (`run`, then `report`), `logs` (`log_tail`), `doctor` (`found`, and at the end `examined`). `history`
 has a short `run`: `id`, `kind_of_run`, `began_at`, `who`, and in words `what` it was to do; `outcome`, `serving_after`
-and `took` as in `report`."""
+and `took` as in `report`. Where its journal cannot be read `unread` says why, and of the others only `id` is known."""
 HEADS = ("field", "value", "meaning")
 
 

@@ -14,8 +14,9 @@ from bluegreen.appfile import json_schema, load_app
 from bluegreen.cli import main
 from bluegreen.cli.calls import Calls
 from bluegreen.cli.group import COMMANDS
+from bluegreen.cli.views.history import Unread
 from bluegreen.cli.views.status import Status
-from bluegreen.domain.errors import BluegreenError, ExitCode, HeldBy, Interrupted
+from bluegreen.domain.errors import BluegreenError, ExitCode, HeldBy, Interrupted, JournalError
 from bluegreen.domain.events import Note, Summary
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, Run, RunKind
@@ -111,7 +112,7 @@ class Recorded(Calls):
         self._note(session, "examine")
         return (Finding(severity=Severity.REFUSE, text="web is headless", mend="expose it", rule="headless-service"),)
 
-    def runs(self, session: Session, *, newest: int) -> Sequence[Run]:
+    def runs(self, session: Session, *, newest: int) -> Sequence[Run | Unread]:
         self._note(session, "runs", newest=newest)
         return self.known[:newest]
 
@@ -283,6 +284,20 @@ def test_show(line: Line) -> None:
     assert (missing.code, missing.err) == (2, "error: there is no release r-9\n  bluegreen history lists them\n")
     none = line("show", calls=Recorded(known=()))
     assert none.err == "error: there is no release yet\n  bluegreen deploy makes one\n"
+
+
+def test_show_says_that_the_newest_run_cannot_be_read_and_shows_no_other(line: Line) -> None:
+    class Newer(Recorded):
+        def runs(self, session: Session, *, newest: int) -> Sequence[Run | Unread]:
+            return (Unread(id="r-9", why="it is newer"),)
+
+        def run(self, session: Session, name: str) -> Run | None:
+            raise JournalError(f"an entry of {name} cannot be read", mend="use the newer version")
+
+    done = line("show", calls=Newer())
+    assert (done.code, done.out) == (6, "")
+    assert done.err == "error: an entry of r-9 cannot be read\n  use the newer version\n"
+    assert "it is newer" in line("history", calls=Newer()).out
 
 
 def test_schema_is_the_app_files(line: Line) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bluegreen.cli.calls import run_or_why
+from bluegreen.cli.views.history import Unread
 from bluegreen.domain.cause import Cause
 from bluegreen.domain.errors import JournalError, PlatformError
 from bluegreen.domain.release import Body, Confirmed, Ended, Entry, Outcome, RollbackBegan, Staging, fold
@@ -159,3 +161,16 @@ def test_a_folder_that_may_not_be_written_is_said(layout: Layout) -> None:
         os.truncate(layout.database, 100)  # root may write everything: then what is damaged is said
     with pytest.raises(PlatformError, match=r"state\.db"), open_store(layout) as store:
         LocalJournal(store).record(began("r-1"))
+
+
+def test_a_run_that_cannot_be_read_says_why_instead(store: Store) -> None:
+    """Written by a newer version, or damaged; the runs beside it are read."""
+    journal = LocalJournal(store)
+    for run in ("a", "b", "c"):
+        journal.record(began(run))
+    store.execute("UPDATE entries SET entry = replace(entry, 'rollback_began', 'canaried') WHERE run = ?", "b")
+    with pytest.raises(JournalError, match="an entry of b cannot be read: 'canaried' is none of began") as refused:
+        journal.entries("b")
+    assert run_or_why(journal, "b") == Unread(id="b", why=str(refused.value), mend=refused.value.mend)
+    assert [run_or_why(journal, name) for name in ("a", "c")] == [fold(journal.entries(name)) for name in ("a", "c")]
+    assert run_or_why(journal, "nobody") is None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bluegreen.cli.program import Program
-from bluegreen.cli.views.history import history_fields, history_lines
+from bluegreen.cli.views.history import Unread, history_fields, history_lines
 from bluegreen.cli.views.json import JsonView, error_line, fields
 from bluegreen.cli.views.logs import log_lines
 from bluegreen.cli.views.paper import Paper
@@ -353,8 +353,27 @@ def test_history_for_programs() -> None:
         "outcome": "released",
         "serving_after": "green",
         "took": 12,
+        "unread": "",
     }
     assert history_fields(release())["outcome"] is None
+
+
+UNREAD = Unread(id="r-9", why="an entry of r-9 cannot be read: 'canaried' is none of began", mend="use the newer one")
+
+
+def test_a_run_that_cannot_be_read_hides_no_other() -> None:
+    assert text(history_lines(PAPER, [UNREAD, RELEASED])).splitlines()[:4] == [
+        "r-9           an entry of r-9 cannot be read: 'canaried' is none of began",
+        "              use the newer one",
+        "r-1           1970-01-01 00:16:40Z  released: green serves",
+        "              backend alfredai/backend:v2; by ann on ci-7; took 12 s",
+    ]
+    fields_of_it = history_fields(UNREAD)
+    assert list(fields_of_it) == list(history_fields(RELEASED))
+    assert {name: value for name, value in fields_of_it.items() if value is not None} == {
+        "id": "r-9",
+        "unread": UNREAD.why,
+    }
 
 
 def test_one_good_release() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bluegreen.cli.screen import Listener
     from bluegreen.cli.session import Session
+    from bluegreen.cli.views.history import Unread
     from bluegreen.cli.views.status import Address, Status
     from bluegreen.domain.errors import ExitCode
     from bluegreen.domain.events import Event
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.release import Run
     from bluegreen.domain.stack import Slot, Stack
     from bluegreen.pipeline.tools import Tools
-    from bluegreen.ports import Finding, LogTail
+    from bluegreen.ports import Finding, Journal, LogTail
     from bluegreen.wiring.common import World
     from bluegreen.wiring.kubernetes import Place
 
@@ -166,12 +167,12 @@ class Calls:
 
         return local.examine(state=session.state, app=session.app)
 
-    def runs(self, session: Session, *, newest: int) -> Sequence[Run]:
-        """The newest runs, newest first."""
-        from itertools import islice
-
+    def runs(self, session: Session, *, newest: int) -> Sequence[Run | Unread]:
+        """The newest runs, newest first; one that cannot be read hides no other."""
         with _world(session, _nobody) as world:
-            return tuple(islice(world.tools.runs(), newest))
+            journal = world.tools.journal
+            found = (run_or_why(journal, name) for name in journal.runs(newest=newest))
+            return tuple(run for run in found if run is not None)
 
     def run(self, session: Session, name: str) -> Run | None:
         """One run; None: there is none of that name."""
@@ -188,6 +189,18 @@ class Calls:
             stack = world.tools.stack
             names = stack.names if service is None else (service_named(stack, service).name,)
             return world.tails(names, slot=slot, lines=lines)
+
+
+def run_or_why(journal: Journal, name: str) -> Run | Unread | None:
+    """One run; None: it has no entry any more."""
+    from bluegreen.cli.views.history import Unread
+    from bluegreen.domain.errors import JournalError
+    from bluegreen.domain.release import fold
+
+    try:
+        return fold(journal.entries(name))
+    except JournalError as error:
+        return Unread(id=name, why=str(error), mend=error.mend)
 
 
 def _all_runs(tools: Tools) -> tuple[Sequence[Run], str]:

@@ -64,7 +64,11 @@ def command(context: click.Context, release: str | None) -> None:
 
 
 def _newest(calls: Calls, session: Session) -> Run | None:
-    return next(iter(calls.runs(session, newest=1)), None)
+    """The newest run. Raises JournalError when it cannot be read: the one before it is not what was asked for."""
+    from bluegreen.cli.views.history import Unread
+
+    newest = next(iter(calls.runs(session, newest=1)), None)
+    return calls.run(session, newest.id) if isinstance(newest, Unread) else newest
 
 
 def _write_page(session: Session, report: Report) -> None:

@@ -8,23 +8,39 @@ from bluegreen.cli.views.paper import moment, seconds
 from bluegreen.cli.views.plan import short
 from bluegreen.domain.release import RunKind
 from bluegreen.domain.report import headline
+from bluegreen.domain.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from bluegreen.cli.views.paper import Paper
     from bluegreen.domain.codec import Plain
     from bluegreen.domain.release import Run
 
+NAMES: Final = ("id", "kind_of_run", "began_at", "who", "what", "outcome", "serving_after", "took", "unread")
+"""Of the fields of a run for JSON lines."""
 
-def history_lines(paper: Paper, runs: Sequence[Run]) -> list[str]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A run whose journal cannot be read: a newer version has written it, or it is damaged."""
+
+    id: str
+    why: str
+    mend: str = ""
+
+
+def history_lines(paper: Paper, runs: Sequence[Run | Unread]) -> list[str]:
     """One entry a run, newest first."""
     if not runs:
         return paper.paragraph("no release yet")
     return [line for run in runs for line in _entry(paper, run)]
 
 
-def _entry(paper: Paper, run: Run) -> list[str]:
+def _entry(paper: Paper, run: Run | Unread) -> list[str]:
+    if isinstance(run, Unread):
+        return [*paper.field(run.id, run.why, style="yellow"), *(paper.text(run.mend) if run.mend else ())]
     took = f"took {seconds(run.ended.took)}" if run.ended is not None and run.ended.took else ""
     lines = paper.field(run.id, f"{moment(run.began_at)}  {headline(run)}")
     what = [what_of(run), f"by {run.who}" if run.who else "", took]
@@ -41,8 +57,10 @@ def what_of(run: Run) -> str:
     return ", ".join(f"{short(run.plan, change.service)} {change.after}" for change in run.plan.changes)
 
 
-def history_fields(run: Run) -> dict[str, Plain]:
+def history_fields(run: Run | Unread) -> dict[str, Plain]:
     """The run for JSON lines, without its entries and its plan's details."""
+    if isinstance(run, Unread):
+        return dict.fromkeys(NAMES) | {"id": run.id, "unread": run.why}
     return {
         "id": run.id,
         "kind_of_run": run.kind.value,
@@ -52,4 +70,5 @@ def history_fields(run: Run) -> dict[str, Plain]:
         "outcome": run.outcome.value if run.outcome is not None else None,
         "serving_after": run.serving_after.value if run.serving_after is not None else None,
         "took": run.ended.took if run.ended is not None else None,
+        "unread": "",
     }
