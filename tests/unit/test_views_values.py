@@ -202,6 +202,28 @@ def test_status_shows_where_users_are_though_the_journal_cannot_be_read() -> Non
     assert found.back is None
 
 
+UNTOLD = "there is one slot only: no Deployment differs"
+
+
+def test_status_does_not_call_a_stack_not_started_of_which_it_cannot_tell_the_slots() -> None:
+    """Users are served; ``up`` would be the wrong thing to do."""
+    found = look(stack=STACK, snapshot=snapshot(routes=(None, None)), runs=(), addresses=ADDRESSES, untold=UNTOLD)
+    told = " ".join(text(status_lines(PAPER, found)).split())
+    assert told.startswith("alfred: which slot serves is not known")
+    assert f"doubt {UNTOLD}; bluegreen doctor says what ends it" in told
+    assert "holds nothing" not in told
+    assert "bluegreen up" not in told
+
+
+def test_status_of_a_doubt_beside_a_slot_that_serves() -> None:
+    found = look(
+        stack=STACK, snapshot=snapshot(routes=(Slot.GREEN,) * 2), runs=(), addresses=ADDRESSES, untold="two of one"
+    )
+    lines = status_lines(PAPER, found)
+    assert lines[0] == "alfred: green serves"
+    assert any(line.startswith("doubt         two of one;") for line in lines)
+
+
 def test_status_of_a_cold_way_back_and_of_trouble() -> None:
     nothing = Workload(service="alfred-backend", slot=Slot.BLUE, image=None, replicas=0)
     crashing = Container(name="run", state=Waiting(reason="CrashLoopBackOff", message="exit code 3"))

@@ -155,7 +155,14 @@ class Calls:
         with _world(session, _nobody) as world:
             tools = world.tools
             live, (runs, unread) = tools.snapshot(), _all_runs(tools)
-            return look(stack=tools.stack, snapshot=live, runs=runs, addresses=_addresses(world), unread=unread)
+            return look(
+                stack=tools.stack,
+                snapshot=live,
+                runs=runs,
+                addresses=_addresses(world),
+                unread=unread,
+                untold=world.untold,
+            )
 
     def examine(self, session: Session) -> Sequence[Finding]:
         """What speaks against a release, and what one would lose."""

@@ -52,6 +52,8 @@ class World:
     tools: Tools
     addresses: tuple[Addresses, ...]
     tails: Tails
+    untold: str = ""
+    """Kubernetes: why it cannot be told which objects are of which slot; empty: it can."""
 
 
 class LateMetrics:

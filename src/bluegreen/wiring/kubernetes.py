@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import UsageError
 from bluegreen.domain.stack import after
-from bluegreen.domain.values import dataclass
+from bluegreen.domain.values import dataclass, replace
 from bluegreen.pipeline.tools import Tools
 from bluegreen.platforms.kubernetes import names
 from bluegreen.platforms.kubernetes.journal import KubernetesJournal
@@ -112,7 +112,17 @@ def open_world(place: Place, *, emit: Callable[[Event], None], releases: bool = 
             partial(_metrics, stack, platform, namespace, clock),
             at_once=releases and stack.prometheus is not None,
         )
-        yield _world(api, platform, lock, metrics, stack=stack, namespace=namespace, clock=clock, emit=told)
+        world = _world(api, platform, lock, metrics, stack=stack, namespace=namespace, clock=clock, emit=told)
+        yield replace(world, untold=_untold(doubts))
+
+
+def _untold(doubts: tuple[Finding, ...]) -> str:
+    """Why it cannot be told which objects are of which slot; empty: it can."""
+    if not doubts:
+        return ""
+    from bluegreen.domain.rules import Rule
+
+    return "; ".join(doubt.text for doubt in doubts if doubt.rule == Rule.UNKNOWN_SLOTS)
 
 
 @contextmanager

@@ -97,10 +97,18 @@ class Status:
     """Users are not where the last run left them: who has moved them since, and from where."""
     unread: str = ""
     """Why the journal could not be read, so that nothing is known of any run; empty: it was."""
+    untold: str = ""
+    """Kubernetes: why it cannot be told which objects are of which slot; empty: it can."""
 
 
 def look(
-    *, stack: Stack, snapshot: Snapshot, runs: Sequence[Run], addresses: Sequence[Address], unread: str = ""
+    *,
+    stack: Stack,
+    snapshot: Snapshot,
+    runs: Sequence[Run],
+    addresses: Sequence[Address],
+    unread: str = "",
+    untold: str = "",
 ) -> Status:
     """Put together what is known. ``runs``: newest first; none, where they are ``unread``."""
     found = active(snapshot.routes)
@@ -120,6 +128,7 @@ def look(
         started=serving is not None or any(work.image is not None for work in snapshot.workloads),
         moved=str(drift(runs, snapshot.routes) or ""),
         unread=unread,
+        untold=untold,
     )
 
 
@@ -194,8 +203,10 @@ def _next_after_switch(run: Run, plan: Plan, serving: Slot | None) -> str:
 def status_lines(paper: Paper, status: Status) -> list[str]:
     """The status as text."""
     lines = paper.paragraph(_headline(status), style="bold")
-    for state in status.slots:
+    for state in status.slots if status.serving is not None or not status.untold else ():
         lines += _slot_lines(paper, status, state)
+    if status.untold:
+        lines += paper.field("doubt", f"{status.untold}; bluegreen doctor says what ends it", style="yellow")
     for address in status.addresses:
         lines += _address_lines(paper, status, address)
     lines += paper.field("way back", status.back_words)
@@ -212,6 +223,8 @@ def status_lines(paper: Paper, status: Status) -> list[str]:
 
 def _headline(status: Status) -> str:
     if status.serving is None:
+        if status.untold:
+            return f"{status.stack}: which slot serves is not known"
         if status.started:
             return f"{status.stack} is split: {status.split}; bluegreen rollback --to SLOT brings it to one slot"
         return f"{status.stack} is not started: no slot holds anything; bluegreen up starts it"
