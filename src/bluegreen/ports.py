@@ -228,7 +228,7 @@ class Platform(Protocol):
         """The stack now, then again at each change. Never just ends. Its states are dated (``domain/dating.py``).
 
         ``again`` is asked before each wait: when the reader has to look again though nothing changes, because a state
-        that lasts means something else then. None: only a change matters.
+        that lasts means something else then. None: only a change matters. What cannot be seen is not looked at again.
 
         Raises DeadlineExceeded at ``until``, as Unseen when nothing could be seen there; Interrupted, or LostLock when
         another run has taken over.
