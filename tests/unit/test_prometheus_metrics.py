@@ -431,6 +431,17 @@ def test_a_query_of_ones_own_that_tells_nothing_of_a_pod_says_why(rows: Sequence
     assert [gap.why for gap in read(Script({**GOOD, "mine": rows}), source=source).gaps] == [why]
 
 
+def test_pods_that_are_scraped_more_often_than_others_are_no_second_server() -> None:
+    script, clock = Script(GOOD), FakeClock()
+    metrics = PrometheusMetrics(Stack(name="shop", services=(WEB,)), SOURCE, script, clock=clock)
+    samples = 'up{pod=~"web-1|web-2"}[300s]'
+    for when in (100.0, 110.0, 120.0):
+        clock.wait(until=Instant(when))
+        ages = (row(4.0), row(when - 90.0, pod="web-2"))  # one each ten seconds, the other each thirty
+        script.answers = GOOD | {AGES: ages, samples: (every(10.0), every(30.0, pod="web-2"))}
+        assert metrics.read(seen(pod(), pod("web-2")), until=Instant(when + 30.0)).lag == 31.0
+
+
 @pytest.mark.parametrize(
     ("ages", "lag"),
     [

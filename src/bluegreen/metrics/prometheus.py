@@ -18,12 +18,15 @@ from bluegreen.metrics.prometheus_pod import (
     SCRAPE_TIME,
     USUAL_INTERVAL,
     Answer,
+    Target,
     age,
     answered,
     by_pod,
     histogram,
     is_out_of_step,
     missed,
+    steps,
+    target,
 )
 from bluegreen.metrics.prometheus_pod import interval as interval_of
 from bluegreen.metrics.prometheus_query import about, ages, asked_of, processes, samples, scrapes
@@ -100,7 +103,8 @@ class PrometheusMetrics:
         self._interval: Seconds | None = None
         self._silent = False
         self._known: dict[str, PodCounters] = {}
-        self._scraped: dict[frozenset[tuple[str, str]], Instant] = {}
+        self._scraped: dict[Target, Instant] = {}
+        self._steps: dict[Target, Seconds] = {}
         self._doubt: Seconds = 0.0
         """So much older than told the counters may be: an interval, once two servers have answered in turn."""
 
@@ -142,8 +146,8 @@ class PrometheusMetrics:
         seen = self._ask(ages(self._scrapes), self._source.scrapes, pods, end=end)
         self._compare(seen, at=self._clock.now())
         if self._interval is None and seen.rows:
-            over = samples(self._scrapes, over=LOOK_BACK)
-            self._interval = interval_of(self._ask(over, self._source.scrapes, pods, end=end), over=LOOK_BACK)
+            sampled = self._ask(samples(self._scrapes, over=LOOK_BACK), self._source.scrapes, pods, end=end)
+            self._interval, self._steps = interval_of(sampled, over=LOOK_BACK), steps(sampled)
         begun = self._ask(processes(self._source), "process", pods, end=end)
         of_service = {name: [pod for pod in pods if pod.service == name] for name in self._asked}
         return [(self._ask_about(name, mine, seen, begun, end=end), mine) for name, mine in of_service.items() if mine]
@@ -151,11 +155,11 @@ class PrometheusMetrics:
     def _compare(self, seen: Answer, *, at: Instant) -> None:
         """Notice a second server behind the address: the age may be the one's and the counts the other's."""
         for row in (row for rows in seen.rows.values() for row in rows if math.isfinite(row.value)):
-            target, scraped = frozenset(row.labels.items()), Instant(at - row.value)
-            before = self._scraped.get(target, scraped)
-            if self._interval is not None and is_out_of_step(before, scraped, interval=self._interval):
-                self._doubt = self._interval
-            self._scraped[target] = scraped
+            whose, scraped = target(row), Instant(at - row.value)
+            before, step = self._scraped.get(whose, scraped), self._steps.get(whose)
+            if step is not None and is_out_of_step(before, scraped, interval=step):
+                self._doubt = max(self._doubt, step)
+            self._scraped[whose] = scraped
 
     def _ask_about(self, service: str, pods: Sequence[Pod], seen: Answer, begun: Answer, *, end: Instant) -> _Told:
         asked = self._asked[service]

@@ -96,14 +96,30 @@ def interval(samples: Answer, *, over: Seconds) -> Seconds | None:
 
     None: there are not two of any, or their times are none (of another unit, for one): no window may wait for them.
     """
-    rows = (row for found in samples.rows.values() for row in found)
-    apart = ([later - earlier for (earlier, _), (later, _) in pairwise(row.points)] for row in rows)
-    found = max((median(each) for each in apart if each), default=None)
+    found = max(steps(samples).values(), default=None)
     return found if found is not None and 0 < found <= over else None
+
+
+Target = frozenset[tuple[str, str]]
+"""A series' labels without its name: what is scraped, by whom."""
+
+
+def target(row: Row) -> Target:
+    """Whose row it is."""
+    return frozenset(label for label in row.labels.items() if label[0] != "__name__")
+
+
+def steps(samples: Answer) -> dict[Target, Seconds]:
+    """How far the samples of each target are apart, of which there are two at least."""
+    rows = (row for found in samples.rows.values() for row in found)
+    apart = ((target(row), [later - earlier for (earlier, _), (later, _) in pairwise(row.points)]) for row in rows)
+    return {of: median(each) for of, each in apart if each}
 
 
 def is_out_of_step(before: Instant, now: Instant, *, interval: Seconds) -> bool:
     """Whether one server cannot have made both of these scrapes of a target: it makes them an interval apart."""
+    if interval <= 0:
+        return False  # its times are none
     off = (now - before) % interval
     return min(off, interval - off) > SCRAPE_TIME
 
