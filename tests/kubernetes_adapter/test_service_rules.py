@@ -84,6 +84,15 @@ def written(there: Shop, manager: str, *, field: str = "f:selector") -> None:
     ]
 
 
+def called_after(there: Shop) -> Shop:
+    """Its Deployments are known by their names where the Service selects nothing."""
+    for side in ("left", "right"):
+        made = there.deployments.pop(f"prices-on-the-{side}")
+        made["metadata"]["name"] = f"prices-{side}"
+        there.deployments[f"prices-{side}"] = made
+    return there
+
+
 AWS = "aws_load_balancer"
 CASES = {
     "headless": Case(
@@ -99,12 +108,21 @@ CASES = {
         f"--selector=app.kubernetes.io/name=prices,{KEY}=left",
     ),
     "ExternalName": Case(
-        wrong=lambda s: s.spec("prices").update(type="ExternalName", externalName="x.example", selector=None),
+        wrong=lambda s: (
+            called_after(s).spec("prices").update(type="ExternalName", externalName="x.example", selector=None)
+        ),
         rule=Rule.EXTERNAL_NAME,
-        mend=PATCH + '\'{"spec":{"type":"ClusterIP","externalName":null,"selector":{"app"',
+        mend=PATCH + '\'{"spec":{"type":"ClusterIP","externalName":null,"selector":{"app.kubernetes.io/name":"prices",',
     ),
     "no selector": Case(
-        wrong=lambda s: s.spec("prices").update(selector=None), rule=Rule.NO_SELECTOR, mend=PATCH + '\'{"spec":{"sel'
+        wrong=lambda s: called_after(s).spec("prices").update(selector=None),
+        rule=Rule.NO_SELECTOR,
+        mend=PATCH + '\'{"spec":{"selector":{"app.kubernetes.io/name":"prices",',
+    ),
+    "no selector, and Deployments that are called otherwise": Case(
+        wrong=lambda s: s.spec("prices").update(selector=None),
+        rule=Rule.NO_SELECTOR,
+        mend="kubectl get pods -n shop --show-labels",
     ),
     "no slot label": Case(
         wrong=lambda s: s.spec("prices")["selector"].pop(KEY),
@@ -236,6 +254,15 @@ def test_a_service_that_can_name_no_slot_is_refused_before_a_plan_is_made(name: 
     with pytest.raises(UsageError) as caught:
         require_switchable(place(there))
     assert CASES[name].mend in caught.value.mend
+
+
+def test_what_becomes_of_an_external_name_sends_to_where_the_pods_listen() -> None:
+    """Its ports were words only: nobody was sent through them."""
+    there = Shop()
+    CASES["ExternalName"].wrong(there)
+    there.spec("prices")["ports"] = [{"name": "web", "port": 80}]
+    (found,) = service_findings(place(there))
+    assert '"ports":[{"name":"web","port":80,"targetPort":8080}]' in found.mend
 
 
 def test_users_are_not_sent_to_pods_that_are_not_there() -> None:

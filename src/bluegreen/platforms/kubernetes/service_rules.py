@@ -93,7 +93,8 @@ def unswitchable(users: Service, marks: Marks, place: Place) -> Iterator[Finding
     if users.kind == "ExternalName":
         ports = _ports(users, place, marks)
         spec = {"type": "ClusterIP", "externalName": None, **_selecting(marks, place), "ports": ports}
-        yield refuse(Rule.EXTERNAL_NAME, f"Service {name} is an ExternalName", _patch(name, place, spec))
+        mend = _selecting_pods(_patch(name, place, spec), marks, place)
+        yield refuse(Rule.EXTERNAL_NAME, f"Service {name} is an ExternalName", mend)
     elif users.headless:
         yield refuse(
             Rule.HEADLESS,
@@ -102,7 +103,8 @@ def unswitchable(users: Service, marks: Marks, place: Place) -> Iterator[Finding
             f"{_exposing(users, marks, place)}",
         )
     elif not users.selector:
-        yield refuse(Rule.NO_SELECTOR, f"Service {name} has no selector", _patch(name, place, _selecting(marks, place)))
+        mend = _selecting_pods(_patch(name, place, _selecting(marks, place)), marks, place)
+        yield refuse(Rule.NO_SELECTOR, f"Service {name} has no selector", mend)
     elif marks.slot_label not in dict(users.selector):
         yield refuse(
             Rule.NO_SLOT_LABEL,
@@ -111,10 +113,25 @@ def unswitchable(users: Service, marks: Marks, place: Place) -> Iterator[Finding
         )
 
 
+def _has_pods(slot: Slot, marks: Marks, place: Place) -> bool:
+    """Whether there are pods that such a selector would find, as far as the Deployment says."""
+    found = place.live.deployment(marks.service, slot)
+    return found is not None and marks.selector(slot).items() <= dict(found.template_labels).items()
+
+
+def _selecting_pods(command: str, marks: Marks, place: Place) -> str:
+    """The command; where its selector is only what it would be by convention, how the right one is found."""
+    if _has_pods(place.target.other, marks, place):
+        return command
+    return (
+        "give it the labels that the pods which serve have, and their slot's, as its selector: "
+        f"kubectl get pods -n {place.namespace} --show-labels"
+    )
+
+
 def _naming(slot: Slot, marks: Marks, place: Place) -> str:
     """The command that sends users to the slot. Without pods in it that would send them nowhere."""
-    found = place.live.deployment(marks.service, slot)
-    if found is None or not marks.selector(slot).items() <= dict(found.template_labels).items():
+    if not _has_pods(slot, marks, place):
         return f"make a Deployment for each slot first, whose pods carry {marks.slot_label}: docs/appfile.md"
     return _patch(marks.users, place, {"selector": {marks.slot_label: marks.value(slot)}})
 
@@ -151,9 +168,16 @@ def _selecting(marks: Marks, place: Place) -> dict[str, object]:
 
 
 def _ports(users: Service, place: Place, marks: Marks) -> list[dict[str, object]]:
-    number = place.stack.service(marks.service).port
-    return [{"port": port.port, "targetPort": port.port} for port in users.ports] or [
-        {"port": number, "targetPort": number}
+    """What it offered, else the app file's; sent to where its pods listen, which it never had to know."""
+    listening = [number for _, number in _ports_of(place.live.deployment(marks.service, place.target.other))]
+    wanted = {port.port: port.name for port in users.ports} or {place.stack.service(marks.service).port: ""}
+    return [
+        {
+            **({"name": name} if name else {}),
+            "port": number,
+            "targetPort": number if number in listening or not listening else listening[0],
+        }
+        for number, name in wanted.items()
     ]
 
 
