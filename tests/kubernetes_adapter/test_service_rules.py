@@ -54,8 +54,9 @@ def annotated(there: Shop, **marks: str) -> None:
     }
 
 
-def port(there: Shop, **changes: object) -> None:
+def port(there: Shop, **changes: object) -> Shop:
     there.container("prices-on-the-right")["ports"][0].update(changes)
+    return there
 
 
 def numbered(there: Shop, ports: list[dict[str, object]]) -> None:
@@ -144,6 +145,11 @@ CASES = {
         rule=Rule.DIFFERENT_PORTS,
         mend="kubectl patch deployment prices-on-the-right -n shop --type=json -p "
         '\'[{"op":"replace","path":"/spec/template/spec/containers/0/ports/0/containerPort","value":8080}]\'',
+    ),
+    "one name, two ports of the Service": Case(
+        wrong=lambda s: port(s, containerPort=9090).spec("prices")["ports"][1].update(targetPort="http"),
+        rule=Rule.DIFFERENT_PORTS,
+        mend="kubectl patch deployment prices-on-the-right",
     ),
     "no such name": Case(
         wrong=lambda s: port(s, name="https"), rule=Rule.DIFFERENT_PORTS, mend="kubectl edit deployment/prices-on-the-r"

@@ -201,7 +201,7 @@ def _of_traffic(users: Service, marks: Marks, place: Place) -> Iterator[Finding]
             f"Service {name} has publishNotReadyAddresses",
             _patch(name, place, {"publishNotReadyAddresses": False}),
         )
-    yield from _different_ports(users, marks, place)
+    yield from dict.fromkeys(_different_ports(users, marks, place))  # two ports may have one target
     yield from _local(users, marks, place)
     yield from _foreign(users, place)
     yield from _ip_targets(users, marks, place)
