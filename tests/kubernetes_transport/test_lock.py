@@ -82,6 +82,15 @@ def test_the_lease_says_whose_it_is_to_people_and_to_programs(stage: Stage) -> N
     assert "holderIdentity" not in stage.spec()
 
 
+def test_an_interrupt_that_nobody_has_heard_yet_does_not_keep_the_lock(stage: Stage, clock: RecordingClock) -> None:
+    """A second Ctrl-C while the end was recorded: without the lock given back the next deploy waits for 15 s."""
+    lock = stage.lock()
+    grip = lock.take(OURS, until=stage.now)
+    clock.interrupt()
+    lock.release(grip)
+    assert "holderIdentity" not in stage.spec()
+
+
 def test_taking_and_giving_back_costs_two_requests_and_one(stage: Stage) -> None:
     lock, grips = stage.lock(), list[Grip]()
     for write in ("POST", "PATCH"):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bluegreen.domain.stack import Instant, Seconds, Stack
     from bluegreen.platforms.kubernetes.cluster import Cluster
     from bluegreen.platforms.kubernetes.transport import Api
-    from bluegreen.ports import Clock, Purpose
+    from bluegreen.ports import Purpose, SteadyClock
 
 FRESH: Seconds = 0.25
 """So soon after it was taken over the lock need not be read before the routes are written: they are only written from
@@ -64,7 +64,7 @@ class _Seen:
 class KubernetesLock:
     """ports.Lock over the Lease of one stack. One at most is held by one object."""
 
-    def __init__(self, cluster: Cluster, *, stack: Stack, namespace: str, clock: Clock, api: Api) -> None:
+    def __init__(self, cluster: Cluster, *, stack: Stack, namespace: str, clock: SteadyClock, api: Api) -> None:
         """``api``: the calling thread's; renewals make one of their own to ``cluster``."""
         self._cluster = cluster
         self._stack = stack
@@ -115,7 +115,7 @@ class KubernetesLock:
         if self._held is None or self._held[0].fence != grip.fence:
             return
         hold = self._let_go()
-        with suppress(BluegreenError):  # an interrupt too: there is nothing left to stop
+        with suppress(BluegreenError), self._clock.undisturbed():  # an interrupt would keep it from whoever comes next
             give_back(self._api, self._path, hold, until=after(self._clock.now(), _FAREWELL))
 
     # --- a turn ---------------------------------------------------------------------------------------------------
