@@ -107,6 +107,15 @@ def test_a_label_that_is_named_and_has_one_value_is_one_slot_only() -> None:
     assert (doubt.rule, f"one slot only, {KEY}=left" in doubt.text) == (Rule.UNKNOWN_SLOTS, True)
 
 
+def test_a_label_that_is_named_and_that_nothing_carries_is_a_slip_of_the_pen() -> None:
+    (doubt,) = discover(shop(slot_label="shop.example/sied"), Shop().objects).doubts
+    assert (doubt.rule, doubt.text) == (
+        Rule.UNKNOWN_SLOTS,
+        "no pods carry the label shop.example/sied, which the app file names",
+    )
+    assert KEY in doubt.mend
+
+
 def test_a_budget_that_says_it_otherwise_is_not_turned() -> None:
     there = Shop()
     there.budgets["prices-guard"]["spec"] |= {"minAvailable": None, "maxUnavailable": 1}

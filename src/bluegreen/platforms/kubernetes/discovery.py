@@ -115,7 +115,7 @@ def _is_called_after(users: str, name: str) -> bool:
 
 def _slot_label(stack: Stack, there: Objects) -> tuple[str, list[Finding]]:
     if stack.slot_label:
-        return stack.slot_label, []
+        return stack.slot_label, list(_unknown_label(stack, there))
     found = [keys for service, selector in _selectors(stack, there) if (keys := _candidates(service, selector, there))]
     if not found:
         return names.SLOT, list(_one_slot_only(stack, there))
@@ -125,6 +125,19 @@ def _slot_label(stack: Stack, there: Objects) -> tuple[str, list[Finding]]:
     if names.SLOT in common:
         return names.SLOT, []
     return names.SLOT, [_doubt_of_label(sorted(frozenset[str]().union(*found)))]
+
+
+def _unknown_label(stack: Stack, there: Objects) -> Iterator[Finding]:
+    """Of an app file that names a label which nothing carries, by a slip of the pen."""
+    selectors = [selector for _, selector in _selectors(stack, there)]
+    carried = {key for each in there.deployments for key, _ in each.template_labels}
+    if selectors and stack.slot_label not in carried.union(*selectors):
+        yield refuse(
+            Rule.UNKNOWN_SLOTS,
+            f"no pods carry the label {stack.slot_label}, which the app file names",
+            f"write one that they carry, {', '.join(sorted(selectors[0]))} among them, or leave it out: kubernetes: "
+            "{slot_label: LABEL}",
+        )
 
 
 def _candidates(service: StackService, selector: Mapping[str, str], there: Objects) -> frozenset[str]:
