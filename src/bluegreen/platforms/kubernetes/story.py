@@ -46,8 +46,10 @@ class Story:
         run_of: Callable[[], str] | None = None,
         clock: StoppableClock | None = None,
         pace: Pace | None = None,
+        farewell: Seconds = FAREWELL,
     ) -> None:
         """``run_of``: the run's id, where no plan names it. ``clock``: the thread's own. Nothing is connected yet."""
+        self._farewell = farewell
         self._stack = stack
         self._run_of = run_of
         self._plan: Plan | None = None
@@ -74,9 +76,9 @@ class Story:
         """Wait a little for what is not posted yet. Why the story is not told to its end; empty: it is."""
         self._waiting.put(None)
         if self._thread.is_alive():
-            self._thread.join(FAREWELL)
+            self._thread.join(self._farewell)
         if self._thread.is_alive():
-            self._post.trouble = self._post.trouble or f"the API server took no Events within {FAREWELL:g} s"
+            self._post.trouble = self._post.trouble or f"the API server took no Events within {self._farewell:g} s"
         self._clock.stop()
         self._post.api.abandon()
         return self._post.trouble
