@@ -25,6 +25,7 @@ from bluegreen.domain.finding import (
     Judgement,
     Outcome,
 )
+from bluegreen.domain.odds import at_least
 from bluegreen.domain.reading import arrived, by_reason, metered
 from bluegreen.domain.shares import explained, share_findings, share_outcome
 from bluegreen.domain.silence import fallen_silent, left_behind, silent
@@ -42,6 +43,11 @@ GROSS_MINIMUM = 100
 """Answers needed before more than half of them being bad counts as proof at once."""
 
 GROSS_SHARE = 0.5
+
+FALLBACK_CHANCE = 1e-4
+"""So rarely as many requests would go back to the old slot by chance, if as many as the limit of errors do: then they
+roll back at once. Less than at the end of the window, for it is asked at each look.
+"""
 
 SYNTHETIC_MINIMUM = 5
 """Our own requests needed for the same."""
@@ -81,7 +87,13 @@ def judge(window: Window) -> Judgement:
 
 def notes(window: Window, findings: tuple[Finding, ...]) -> tuple[str, ...]:
     """What a reader of these findings has to know."""
-    return (*explained(window, findings), *_baseline(window, findings), *_resets(window), *left_behind(window))
+    return (
+        *explained(window, findings),
+        *_baseline(window, findings),
+        *_resets(window),
+        *left_behind(window),
+        *_few_strays(window, findings),
+    )
 
 
 def _baseline(window: Window, findings: tuple[Finding, ...]) -> list[str]:
@@ -151,13 +163,31 @@ def _pods(snapshot: Snapshot, slot: Slot) -> list[Pod]:
 
 
 def _fallen_back(window: Window) -> list[Finding]:
-    strays = arrived(window.before, window.now, slot=window.slot.other)
-    if not strays:
+    """More than chance explains at the limit of the error share. Fewer are a note: a worker of a busy data plane may
+    learn of the switch a request late, and a machine that pauses for a moment lets connections time out.
+    """
+    strays, of = _strays(window)
+    if at_least(strays, of=of, share=window.limits.error_share) >= FALLBACK_CHANCE:
         return []
-    requests, them = ("request was", "it") if strays == 1 else ("requests were", "them")
+    return [_failed(FALLBACK, _fell_back(window, strays, of=of), bad=strays, of=of)]
+
+
+def _strays(window: Window) -> tuple[int, int]:
+    """The requests that the old slot answered, and all since the switch; nothing, where they are not counted."""
+    strays = arrived(window.before, window.now, slot=window.slot.other) or 0
+    return strays, strays + (arrived(window.before, window.now, slot=window.slot) or 0)
+
+
+def _fell_back(window: Window, strays: int, *, of: int) -> str:
+    were, them = ("was", "it") if strays == 1 else ("were", "them")
     why = f"{window.slot} did not take {them}"
-    figures = f"{strays:,} {requests} answered by {window.slot.other} since the switch: {why}"
-    return [_failed(FALLBACK, figures, bad=strays)]
+    return f"{strays:,} of {of:,} requests {were} answered by {window.slot.other} since the switch: {why}"
+
+
+def _few_strays(window: Window, findings: tuple[Finding, ...]) -> list[str]:
+    strays, of = _strays(window)
+    told = any(finding.rule == FALLBACK for finding in findings)
+    return [f"{FALLBACK}: {_fell_back(window, strays, of=of)}"] if strays and not told else []
 
 
 def _gross_errors(name: str, counts: Tally) -> list[Finding]:
