@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.errors import Held
-from bluegreen.domain.events import CameBack
+from bluegreen.domain.events import CameBack, Waiting
 from bluegreen.domain.release import RollingBack
+from bluegreen.domain.stack import after
 from bluegreen.domain.values import dataclass
 from bluegreen.pipeline.routes import TRIES, moves_to, not_holding_still, write
 
@@ -18,9 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bluegreen.domain.snapshot import Route
-    from bluegreen.domain.stack import Slot
+    from bluegreen.domain.stack import Seconds, Slot
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip
+
+BUSY: Seconds = 2.0
+"""How long a slot that does not answer is looked at again, before users are kept from it."""
+
+LOOK_AGAIN: Seconds = 0.2
 
 
 def go_back(tools: Tools, slot: Slot, *, run: str, why: str, grip: Grip) -> None:
@@ -63,11 +69,25 @@ def bring_back(
 
 
 def refuse_cold(tools: Tools, slot: Slot) -> None:
-    """Raise Held when a service has no ready pod in the slot: users would be sent to nobody."""
-    answering = tools.platform.answering(slot, until=tools.limit())
-    for service in tools.stack.names:
-        if service not in answering:
+    """Raise Held when a service has no ready pod in the slot: users would be sent to nobody.
+
+    One look may be wrong: pods of a busy machine do not answer in time. So they are looked at again for a moment.
+    """
+    started = tools.clock.now()
+    deadline = tools.limit(BUSY)
+    while silent := _silent(tools, slot):
+        now = tools.clock.now()
+        if now >= deadline:
             raise Held(
-                f"{service} has no ready pod in {slot}: users would be sent to nobody",
+                f"{silent[0]} has no ready pod in {slot}: users would be sent to nobody",
                 mend=f"bluegreen rollback --to {slot} --cold starts it first; users stay where they are until then",
             )
+        if now == started:
+            wants = tuple(f"{service} in {slot} to have a ready pod" for service in silent)
+            tools.emit(Waiting(wants=wants, waited=0.0, left=BUSY))
+        tools.clock.wait(until=min(deadline, after(now, LOOK_AGAIN)))
+
+
+def _silent(tools: Tools, slot: Slot) -> list[str]:
+    answering = tools.platform.answering(slot, until=tools.limit())
+    return [service for service in tools.stack.names if service not in answering]
