@@ -170,7 +170,7 @@ CASES = {
     "an unknown run": Case(
         words=("show", "r-123"), error="there is no release r-123", mend=r"bluegreen history --state \S+ lists them"
     ),
-    "no run yet": Case(words=("show",), error="there is no release yet", mend="bluegreen history"),
+    "no run yet": Case(words=("show",), error="there is no release yet", mend="bluegreen deploy"),
     "logs of a stranger": Case(
         words=("logs", "frontend"), error="no service 'frontend'", mend="alfred-backend, alfred-gateway"
     ),

@@ -26,7 +26,7 @@ from bluegreen.platforms.local.store import open_store
 from harness import LocalStack, images_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
 
@@ -99,12 +99,18 @@ class Deploy:
 
     def reach(self, phase: str) -> None:
         """Wait until the phase begins."""
+        self._reach(lambda event: event["event"] == "phase_began" and event["phase"] == phase, what=phase)
+
+    def begin_staging(self) -> None:
+        """Wait until what runs in the idle slot is ended; before that the slot may have to serve on for a while."""
+        self._reach(lambda event: "what runs in" in str(event.get("wants")), what="staging")
+
+    def _reach(self, there: Callable[[dict[str, Any]], bool], *, what: str) -> None:
         for line in self.out:
-            event = json.loads(line)
-            self.events.append(event)
-            if event["event"] == "phase_began" and event["phase"] == phase:
+            self.events.append(json.loads(line))
+            if there(self.events[-1]):
                 return
-        raise AssertionError(f"it ended without {phase}: {self.events}\n{self.errors()}")
+        raise AssertionError(f"it ended without {what}: {self.events}\n{self.errors()}")
 
     def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -181,6 +187,8 @@ def test_interrupted_twice(phase: str, shared: LocalStack) -> None:
     before = place(shared)
     with deploying(shared, version_for(shared, phase)) as deploy:
         deploy.reach(phase)
+        if phase == "deploy":
+            deploy.begin_staging()
         deploy.signal(signal.SIGINT)
         deploy.reach("restore")
         deploy.signal(signal.SIGINT)
@@ -297,7 +305,7 @@ def test_users_who_are_brought_back_by_a_deploy_that_is_refused_are_told_of(shar
     assert refused.code == 2, refused.out
     said = " ".join(refused.out.split())
     assert f"users are on {serving} again: the rollback was stopped in the middle" in said
-    assert said.endswith("not told by json://127.0.0.1: it was not taken, or nobody is there")
+    assert said.endswith("not told by json://127.0.0.1: it was not taken: no answer, or a refusal")
     next_deploy_works(shared)
 
 

@@ -141,7 +141,7 @@ def test_a_frozen_writer_does_not_keep_a_rollback_waiting(layout: Layout) -> Non
         with fence.held(newer):
             pass
 
-    assert CLOCK.now() - began < 2
+    assert CLOCK.now() - began < 20, "the writer is frozen for good"
     lock.release(grip)
     rollback.release(newer)
 
