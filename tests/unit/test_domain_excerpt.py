@@ -136,6 +136,9 @@ def test_the_mention_of_a_key_hides_nothing() -> None:
         "failed to fetch anonymous token: unexpected status: 403 Forbidden",
         'failed to fetch token: serviceaccounts "web" not found',
         'MountVolume.SetUp failed for volume "v" : secret "s" not found',
+        'exec: "/etc/passwd": permission denied: unknown',
+        "open /run/secrets/db-password: no such file or directory",
+        "stat /opt/get_token: not a directory",
     ],
 )
 def test_what_does_not_look_like_one_is_left(line: str) -> None:

@@ -34,6 +34,11 @@ _QUOTE = r"(?:\\?[\"'])?"
 """Also as it stands in a JSON text that is itself text in one."""
 _IS = r"\s{0,5}[:=]{1,2}>?\s{0,5}"
 """Between a name and its value, in the notations of configuration and of what languages print."""
+_NO_VALUE = (
+    r"(?!(?:permission denied|no such file|not found|exec format|is a directory|not a directory|input/output|"
+    r"operation not permitted|read-only file|text file busy|executable file not)\b)"
+)
+"""What a kernel says of a file whose name is like a secret's, ``"/etc/passwd": permission denied``: it is the cause."""
 _VALUE = (
     r"(?:\[\s{0,2})?(?:[bru]{1,2}(?=[\"']))?"  # the first of a list, a kind of text in Python
     r"(?:\\\"(?:[^\"\\]|\\[^\"])*(?:\\\")?|\"(?:[^\"\\]|\\.)*\"?|'[^']*'?|[^\s,;&\"']+)"
@@ -63,7 +68,7 @@ _SECRETS = (
         rf"\1{HIDDEN}",
     ),
     (re.compile(r"\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(rf"((?:{_NAMES}){_REST}{_QUOTE}{_IS}){_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (re.compile(rf"((?:{_NAMES}){_REST}{_QUOTE}{_IS}){_NO_VALUE}{_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"(--?(?:[a-z0-9]{{1,20}}-){{0,3}}(?:{_NAMES})\s{{1,5}})[^\s-]\S*", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"(<[\w:]{{0,30}}(?:{_NAMES})\w{{0,20}}>)[^<]{{1,500}}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\"auth\"\s{0,5}:\s{0,5}\")[^\"]+"), rf"\1{HIDDEN}"),  # of a registry's credentials
