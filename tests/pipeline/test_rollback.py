@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bluegreen.domain.errors import ExitCode, Held, JournalError, LostLock, PlatformError
-from bluegreen.domain.events import Note, Planned, Summary, Warned
+from bluegreen.domain.events import Note, Planned, Summary, Waiting, Warned
 from bluegreen.domain.health import SlotDoomed
 from bluegreen.domain.plan import Options
 from bluegreen.domain.release import Outcome, RunKind, Switching
 from bluegreen.domain.stack import Slot, after
 from bluegreen.domain.values import replace
+from bluegreen.pipeline.back import BUSY
 from bluegreen.pipeline.rollback import rollback
 from bluegreen.pipeline.routes import moves_to
 from bluegreen.ports import Grip, Purpose
@@ -180,6 +181,22 @@ def test_a_target_without_a_ready_pod_is_refused_and_started_with_cold() -> None
     assert rehearsal.rollback(cold=True) is ExitCode.OK
     assert rehearsal.routes == (BLUE, BLUE)
     assert rehearsal.tags(BLUE) == ("v1", "v1")
+
+
+def test_what_a_way_back_waits_for_is_told_though_a_look_takes_its_time() -> None:
+    rehearsal = Rehearsal()
+    rehearsal.deploy("v2", options=Options(scale_down_old=True))
+    clock = rehearsal.clock
+    rehearsal.platform.faults.append(Fault(call="answering", action=lambda: clock.wait(until=after(clock.now(), 0.1))))
+    rehearsal.events.clear()
+    began = clock.now()
+    with pytest.raises(Held, match="no ready pod in blue"):
+        rehearsal.rollback()
+    assert clock.now() == pytest.approx(began + BUSY)
+    wants = ("pair-back in blue to have a ready pod", "pair-front in blue to have a ready pod")
+    assert [event for event in rehearsal.events if isinstance(event, Waiting)] == [
+        Waiting(wants=wants, waited=0.0, left=BUSY)
+    ]
 
 
 def test_a_slot_that_is_being_ended_is_no_target_though_its_pods_are_ready() -> None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.errors import Held
 from bluegreen.domain.events import CameBack, Waiting
 from bluegreen.domain.release import RollingBack
-from bluegreen.domain.stack import after
 from bluegreen.domain.values import dataclass
 from bluegreen.pipeline.routes import TRIES, moves_to, not_holding_still, write
 
@@ -73,19 +72,18 @@ def refuse_cold(tools: Tools, slot: Slot) -> None:
 
     One look may be wrong: pods of a busy machine do not answer in time. So they are looked at again for a moment.
     """
-    started = tools.clock.now()
-    deadline = tools.limit(BUSY)
-    while silent := _silent(tools, slot):
-        now = tools.clock.now()
-        if now >= deadline:
-            raise Held(
-                f"{silent[0]} has no ready pod in {slot}: users would be sent to nobody",
-                mend=f"bluegreen rollback --to {slot} --cold starts it first; users stay where they are until then",
-            )
-        if now == started:
+    silent: list[str] = []
+    for waited in tools.looks(BUSY, every=LOOK_AGAIN):
+        silent = _silent(tools, slot)
+        if not silent:
+            return
+        if not waited:
             wants = tuple(f"{service} in {slot} to have a ready pod" for service in silent)
-            tools.emit(Waiting(wants=wants, waited=0.0, left=BUSY))
-        tools.clock.wait(until=min(deadline, after(now, LOOK_AGAIN)))
+            tools.emit(Waiting(wants=wants, waited=waited, left=BUSY))
+    raise Held(
+        f"{silent[0]} has no ready pod in {slot}: users would be sent to nobody",
+        mend=f"bluegreen rollback --to {slot} --cold starts it first; users stay where they are until then",
+    )
 
 
 def _silent(tools: Tools, slot: Slot) -> list[str]:

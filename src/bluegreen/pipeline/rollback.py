@@ -12,7 +12,6 @@ from bluegreen.domain.errors import BluegreenError, ExitCode, Held, JournalError
 from bluegreen.domain.events import Note, Summary, Warned
 from bluegreen.domain.release import Ended, NoWayBack, Outcome, RollbackBegan, RunKind, way_back
 from bluegreen.domain.routing import Active, active
-from bluegreen.domain.stack import after
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.pipeline.back import bring_back, refuse_cold
 from bluegreen.ports import Cover, Purpose
@@ -92,12 +91,8 @@ def _heed_overtaker(tools: Tools, lost: LostLock, run: str, way: _Way, *, starte
 
 
 def _arrives(tools: Tools, slot: Slot) -> bool:
-    deadline = tools.limit(OVERTAKER_LIMIT)
-    while not (there := all(route.slot is slot for route in tools.routes())):
-        if tools.clock.now() >= deadline:
-            break
-        tools.clock.wait(until=min(deadline, after(tools.clock.now(), LOOK_AGAIN)))
-    return there
+    looks = tools.looks(OVERTAKER_LIMIT, every=LOOK_AGAIN)
+    return any(all(route.slot is slot for route in tools.routes()) for _ in looks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

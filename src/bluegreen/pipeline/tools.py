@@ -65,6 +65,21 @@ class Tools:
         """Where users go now."""
         return self.platform.routes(until=self.limit())
 
+    def looks(self, limit: Seconds, *, every: Seconds) -> Iterator[Seconds]:
+        """Yield what was waited so far, at once and each ``every`` seconds, at the limit for the last time.
+
+        For what no watch tells: the reader looks, and leaves when it is so. Raises Interrupted.
+        """
+        started, end = self.clock.now(), self.limit(limit)
+        waited: Seconds = 0.0
+        while True:
+            yield waited
+            now = self.clock.now()
+            if now >= end:
+                return
+            self.clock.wait(until=min(end, after(now, every)))
+            waited = self.since(started)
+
     def record(self, run: str, *bodies: Body) -> None:
         """Make these entries durable. Raises JournalError, upon which the step they announce must not be taken."""
         at = self.clock.wall()
