@@ -100,14 +100,12 @@ def _step(course: Course, last: PodCounters | None, now: PodCounters) -> _Step:
     if last is None and any(gap.pod == now.pod for gap in course.unread):
         last = now  # how much of it had been counted before users came is not known
     if last is None or not is_another(last.process, now.process):
-        growth = grown(last, now)
-        return _Step(growth=replace(growth, counters=replace(growth.counters, process=None)), known=_known(last, now))
+        return _Step(growth=grown(last, now), known=_known(last, now))
     own = next(
         (each for each in course.others if each.pod == now.pod and not is_another(each.process, now.process)), None
     )
     growth = grown(own or now, now)  # of one that is new here nobody knows since when it has counted
-    growth = replace(growth, counters=replace(growth.counters, process=None), restarted=own is None)
-    return _Step(growth=growth, known=_known(own, now), is_back=own is not None)
+    return _Step(growth=replace(growth, restarted=own is None), known=_known(own, now), is_back=own is not None)
 
 
 def _others(course: Course, last: dict[str, PodCounters], now: Reading) -> tuple[PodCounters, ...]:
@@ -139,6 +137,8 @@ def _known(last: PodCounters | None, now: PodCounters) -> PodCounters:
 
 
 def _added(so_far: PodCounters | None, more: PodCounters) -> PodCounters:
+    """The sum, which is of no one process."""
+    more = replace(more, process=None)
     if so_far is None:
         return more
     return replace(

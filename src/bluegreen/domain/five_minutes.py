@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.finding import ERROR_SHARE, METRICS, OVERHEAD, Finding, Judgement, Outcome
 from bluegreen.domain.mark import errors_of
 from bluegreen.domain.reading import Timing
-from bluegreen.domain.shares import SIGNIFICANCE, SLOW_SHARE, share_outcome
+from bluegreen.domain.shares import SIGNIFICANCE, SLOW_SHARE, blurred, share_outcome
 from bluegreen.domain.values import dataclass, replace
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def judge_since(
     test = _Test(seconds=tallied.until - mark.at, ours=ours, fail_at=SIGNIFICANCE / max(1, shares))
     for each in mine:
         least = known.get(each.service) if late else each
-        findings += _shares(each, least, limits=mark.limits, test=test.of(dict(nobodys).get(each.service, 0)))
+        of_service = replace(test, nobodys=dict(nobodys).get(each.service, 0))
+        findings += _shares(each, least, limits=mark.limits, test=of_service)
     findings += _uncounted(findings)
     return Judgement(outcome=_worst(findings), findings=tuple(findings))
 
@@ -94,10 +95,6 @@ class _Test:
     surely: int | None = None
     """As of ``share_outcome``."""
 
-    def of(self, nobodys: int) -> _Test:
-        """The same for the requests of one service."""
-        return replace(self, nobodys=nobodys)
-
 
 def _shares(each: Answered, least: Answered | None, *, limits: Limits, test: _Test) -> Iterator[Finding]:
     """``least``: the same service's requests that lie in the five minutes for certain; the same value: all of them."""
@@ -140,7 +137,7 @@ def _share(counted: Finding, *, least: int | None, test: _Test) -> Finding:
     share = f"({bad / of:.2%}, limit {limit:.2%}) in {_words(test.seconds)}"
     figures = f"{counted.service}: {bad:,} of {of:,} {counted.figures} {share}"
     if test.surely is not None:
-        figures += f", or {max(0, test.surely):,} of them: no bucket of its histogram ends there"
+        figures += blurred(max(0, test.surely))
     figures += f", {test.ours:,} of our own may be among them" if test.ours else ""
     if least is not None:
         figures += f", of which {least:,} for certain within the five minutes"

@@ -215,14 +215,19 @@ def _figures(window: Window, share: _Share) -> str:
     if not share.of:
         return f"{name}: no requests were counted"
     text = f"{share.bad:,} of {share.of:,} {share.what} ({share.bad / share.of:.2%}, limit {share.limit:.2%})"
-    if _is_blurred(share):
-        text += f", or {share.surely:,} of them: no bucket of its histogram ends there"
+    if share.surely is not None and _is_blurred(share):
+        text += blurred(share.surely)
     if share.old_of:
         before = f"{share.old_bad:,} of {share.old_of:,} ({share.old_bad / share.old_of:.2%})"
         text += f"; {window.slot.other} before: {before}"
     if _is_only_good_with_nobodys(share):
         text += f"; {min(share.nobodys, share.of):,} of them may be probes and requests of our own"
     return f"{name}: {text}"
+
+
+def blurred(surely: int) -> str:
+    """Behind a count of slow requests: so few of them are slow for certain."""
+    return f", or {surely:,} of them: no bucket of its histogram ends there"
 
 
 def _is_blurred(share: _Share) -> bool:
