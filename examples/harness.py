@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -35,6 +36,9 @@ LAME_DUCK = '    environment: {LAME_DUCK_SECONDS: "2"}\n'
 
 COMMAND_LIMIT = 240.0
 """No command of a test or the demo takes longer; one that does is a failure."""
+
+_TOLD = 20
+"""Requests that failed, told one by one by a failing test."""
 
 SETTLE = 3.0
 """Seconds that load runs before the first release and after the last."""
@@ -319,15 +323,22 @@ class Counts:
             yield f"{row['version']} in {row['slot']}", row
 
     def told(self) -> str:
-        """What was lost, for a failing test's message."""
-        return json.dumps(
-            {
-                "columns": self.document["columns"],
-                "causes": self.document["causes"],
-                "first": [row for row in self.document["not_ok"] if row["column"] == "failed"][:5],
-            },
-            indent=1,
-        )
+        """What was lost, for a failing test's message: a line for each request, as only a log's end may be kept."""
+        rows = [row for row in self.document["not_ok"] if row["column"] == "failed"]
+        lines = [f"{table}: {json.dumps(self.document[table])}" for table in ("columns", "causes")]
+        lines += [_lost_line(row) for row in rows[:_TOLD]]
+        if len(rows) > _TOLD:
+            lines.append(f"and {len(rows) - _TOLD} more")
+        return "\n".join(lines)
+
+
+def _lost_line(row: Mapping[str, Any]) -> str:
+    """Who asked for what and got no answer; seconds since that load began, and the clock's time of the fault."""
+    due, sent, end = (row[moment]["ms"] / 1000 for moment in ("due", "sent", "end"))
+    at = datetime.fromtimestamp(row["fault"]["wall_ns"] / 1e9, UTC)
+    who = f"{row['slot'] or '?'} {row['version'] or '?'}, status {row['status']}"
+    moments = f"due {due:.3f}, sent {sent:.3f}, over {end:.3f}, fault at {at:%H:%M:%S.%f}"
+    return f"{row['kind']} to {row.get('target')}: {row['cause']}, {who}; {moments}"
 
 
 def _added(tables: Iterable[Mapping[str, int]]) -> dict[str, int]:
