@@ -290,6 +290,7 @@ class Counts:
                 },
                 "answers": [row for document in documents for row in document["answers"]],
                 "spans": [row for document in documents for row in document["spans"]],
+                "standstills": [row for document in documents for row in document["standstills"]],
                 "not_ok": [
                     {"target": document.get("target"), **row} for document in documents for row in document["not_ok"]
                 ],
@@ -329,6 +330,8 @@ class Counts:
         lines += [_lost_line(row) for row in rows[:_TOLD]]
         if len(rows) > _TOLD:
             lines.append(f"and {len(rows) - _TOLD} more")
+        if self.document["standstills"]:
+            lines.append(f"the load itself stood still: {json.dumps(self.document['standstills'])}")
         return "\n".join(lines)
 
 

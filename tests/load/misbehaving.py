@@ -65,6 +65,7 @@ class WsDeed(StrEnum):
     ECHO = "echo"
     WRONG_ECHO = "wrong_echo"
     HANG = "hang"
+    LATE = "late"
     CLOSE_1001 = "close_1001"
     CLOSE_1011 = "close_1011"
     CLOSE_1012 = "close_1012"
@@ -316,6 +317,8 @@ class Conversation:
                 self._server.count_request()
                 deed = self._server.next_deed()
                 assert isinstance(deed, WsDeed)
+                if deed is WsDeed.LATE:
+                    await asyncio.sleep(self._server.late)
                 if self._answer_message(deed, data.decode()):
                     await self._count_overtaken(deed)
                     return
@@ -328,6 +331,7 @@ class Conversation:
             WsDeed.ECHO: (echo, False),
             WsDeed.WRONG_ECHO: (_frame(1, self._server.echo("something else").encode()), False),
             WsDeed.HANG: (b"", False),
+            WsDeed.LATE: (echo, False),
             WsDeed.CLOSE_1001: (closes[1001], True),
             WsDeed.CLOSE_1011: (closes[1011], True),
             WsDeed.CLOSE_1012: (closes[1012], True),

@@ -85,6 +85,7 @@ def result_of(records: list[Record], versions: frozenset[str], windows: list[Cra
         stopped_early=False,
         unsent=0,
         sessions_lost=0,
+        standstills=(),
         connections={kind: Connections() for kind in Kind},
     )
     return LoadResult.of(run, kept(records), bad_versions=versions, crash_windows=windows)

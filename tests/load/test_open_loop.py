@@ -10,7 +10,7 @@ from collections import Counter
 import pytest
 from tests.load.misbehaving import Deed, Server, WsDeed
 
-from bluegreen.load import Cause, Kind, KindPlan, LoadPlan, LoadResult, Stop, run, run_async
+from bluegreen.load import Cause, Kind, KindPlan, LoadPlan, LoadResult, Stop, run, run_async, to_text
 
 
 def causes(result: LoadResult) -> Counter[str]:
@@ -51,6 +51,39 @@ def test_latency_counts_from_when_a_request_was_due() -> None:
     assert row.from_due.max >= 250.0, "a user would have waited that long"
     assert result.tables.lateness.max >= 250.0, "and the generator says that it was its own doing"
     assert result.tables.lateness.max <= row.from_due.max
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [Kind.NEW, Kind.KEEPALIVE, Kind.WEBSOCKET])
+def test_what_the_generator_did_not_see_is_no_waiting_of_its_users(kind: Kind) -> None:
+    async def stand_still() -> LoadResult:
+        """Hold up the generator for longer than its time limit, while answers arrive that are not late."""
+        slow = WsDeed.LATE if kind is Kind.WEBSOCKET else Deed.LATE
+        with Server(always=slow, late=0.01) as server:
+            async with asyncio.TaskGroup() as tasks:
+                load = tasks.create_task(run_async(one_kind(server, kind, rate=10.0, seconds=3.0, timeout=2.0)))
+                await asyncio.to_thread(server.wait_for_requests, 5)
+                time.sleep(2.5)  # noqa: ASYNC251 - it must not let the loop go on
+            return await load
+
+    result = asyncio.run(stand_still())
+    assert causes(result) == {"none": 30}
+    longest = max(standstill.seconds for standstill in result.run.standstills)
+    assert longest >= 2.4
+    assert f"the generator stood still for {longest:.2f} s" in to_text(result)
+
+
+@pytest.mark.slow
+def test_a_standstill_is_no_pardon_for_a_server_that_hangs() -> None:
+    async def stand_still() -> LoadResult:
+        with Server(always=Deed.HANG) as server:
+            async with asyncio.TaskGroup() as tasks:
+                load = tasks.create_task(run_async(one_kind(server, Kind.NEW, rate=20.0, seconds=0.5, timeout=0.4)))
+                await asyncio.to_thread(server.wait_for_requests, 1)
+                time.sleep(0.6)  # noqa: ASYNC251 - it must not let the loop go on
+            return await load
+
+    assert causes(asyncio.run(stand_still())) == {"timeout": 10}
 
 
 @pytest.mark.slow

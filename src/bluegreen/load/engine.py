@@ -2,7 +2,7 @@
 
 Decides when a request is sent and when the run is over. Open loop: what is due is sent whether or not earlier
 requests have been answered, and how late the generator itself was is part of the record. Nothing is repeated, no
-grace is given: at the end it waits for what is under way, up to each one's own time limit.
+grace is given: at the end it waits for what is under way, up to each one's own time limit (``patience``).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from bluegreen.load.exchange import HttpClient
+from bluegreen.load.patience import Patience
 from bluegreen.load.plan import Kind, resolve
 from bluegreen.load.record import Cause, Clock, Outcome, Record, Records
 from bluegreen.load.result import LoadResult, Run
@@ -81,6 +82,7 @@ class _Engine:
         self._clock = Clock()
         self._records = Records(start=self._clock.start)
         self._budget = Budget(plan.max_connections)
+        self._patience = Patience(self._clock)
         self._connector = Connector(target, clock=self._clock, budget=self._budget)
         self._under_way: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
@@ -93,8 +95,9 @@ class _Engine:
         async with asyncio.TaskGroup() as tasks:
             clients.update((kind.kind, self._client(kind, tasks)) for kind in self._plan.kinds)
             watch = tasks.create_task(self._tell(progress))
-            await self._send_all(clients, tasks)
-            await self._wait_for_answers()
+            with self._patience.watching():
+                await self._send_all(clients, tasks)
+                await self._wait_for_answers()
             ended = self._clock.now()
             watch.cancel()
             for client in clients.values():
@@ -104,8 +107,8 @@ class _Engine:
 
     def _client(self, kind: KindPlan, tasks: asyncio.TaskGroup) -> Client:
         if kind.kind is Kind.WEBSOCKET:
-            return WebSocketClient(kind, self._connector, tasks=tasks, lost=self._lose_session)
-        return HttpClient(kind, self._connector)
+            return WebSocketClient(kind, self._connector, patience=self._patience, tasks=tasks, lost=self._lose_session)
+        return HttpClient(kind, self._connector, patience=self._patience)
 
     async def _send_all(self, clients: dict[Kind, Client], tasks: asyncio.TaskGroup) -> None:
         """Send until the plan's end, or until somebody asks to stop."""
@@ -209,6 +212,7 @@ class _Engine:
             stopped_early=self._stop.sending.is_set(),
             unsent=self._plan.requests - self._launched,
             sessions_lost=self._sessions_lost,
+            standstills=tuple(self._patience.standstills),
             connections={kind: client.connections for kind, client in clients.items()},
         )
         return LoadResult.of(facts, self._records, bad_versions=self._plan.bad_versions, crash_windows=())

@@ -20,6 +20,7 @@ from bluegreen.load.record import COMPLETE, Cause, Outcome
 from bluegreen.load.wire import Fault, broken
 
 if TYPE_CHECKING:
+    from bluegreen.load.patience import Patience
     from bluegreen.load.plan import KindPlan, Target
     from bluegreen.load.wire import Connector, Wire
 
@@ -177,10 +178,11 @@ class HttpClient:
     its clients down. At most as many as the plan says are kept afterwards.
     """
 
-    def __init__(self, plan: KindPlan, connector: Connector) -> None:
+    def __init__(self, plan: KindPlan, connector: Connector, *, patience: Patience) -> None:
         """Opens nothing yet."""
         self._plan = plan
         self._connector = connector
+        self._patience = patience
         self._ask = make_ask(plan, connector.target)
         self._idle: deque[Line] = deque()
         self._alive = 0
@@ -191,7 +193,7 @@ class HttpClient:
         del number
         line: Line | None = None
         try:
-            async with asyncio.timeout(self._plan.timeout + self._plan.takes):
+            async with self._patience.limit(self._plan.timeout + self._plan.takes):
                 line = await self._take()
                 outcome = await line.converse(self._ask)
         except Fault as fault:

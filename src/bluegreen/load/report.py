@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bluegreen.load.classify import Column
+    from bluegreen.load.patience import Standstill
     from bluegreen.load.record import Break, Cause, Micros, Record
     from bluegreen.load.result import AnswerTable, KindTable, LatencyTable, LoadResult, Second, Who
 
@@ -41,6 +42,7 @@ def _document(result: LoadResult) -> dict[str, Json]:
         "planned": run.plan.requests,
         "unsent": run.unsent,
         "sessions_lost": run.sessions_lost,
+        "standstills": [{"end": _moment(each.end, start), "seconds": each.seconds} for each in run.standstills],
         "requests": tables.columns.total,
         "columns": asdict(tables.columns),
         "causes": {column.value: _counts(causes) for column, causes in tables.causes.items()},
@@ -139,8 +141,16 @@ def _head(result: LoadResult) -> Iterator[str]:
     )
     if run.unsent:
         yield f"{run.unsent} of the {run.plan.requests} planned requests were not sent: {_why_unsent(result)}"
+    if run.standstills:
+        yield _stood_still(run.standstills)
     late = result.tables.lateness
     yield f"the generator sent p50 {late.p50:.1f}, p99 {late.p99:.1f}, at most {late.max:.1f} ms late"
+
+
+def _stood_still(standstills: Sequence[Standstill]) -> str:
+    longest = max(each.seconds for each in standstills)
+    times = f", the longest of {len(standstills)} times" if len(standstills) > 1 else ""
+    return f"the generator stood still for {longest:.2f} s{times}: time limits do not count what it did not see"
 
 
 def _why_unsent(result: LoadResult) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bluegreen.load.classify import CrashWindow
     from bluegreen.load.exchange import Connections
+    from bluegreen.load.patience import Standstill
     from bluegreen.load.plan import LoadPlan, Seconds
     from bluegreen.load.record import Micros, Record, Records
     from bluegreen.load.spans import Span, SpanCount
@@ -150,6 +151,8 @@ class Run:
     """Planned and not sent: the run was stopped, or the generator fell behind for good."""
     sessions_lost: int
     """WebSockets that broke with no message under way: counted as requests though none was due."""
+    standstills: tuple[Standstill, ...]
+    """When the generator itself saw nothing; no request's time limit counts that."""
     connections: Mapping[Kind, Connections]
 
 

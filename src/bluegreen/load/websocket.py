@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from websockets.protocol import Event
 
+    from bluegreen.load.patience import Patience
     from bluegreen.load.plan import KindPlan
     from bluegreen.load.wire import Connector, Wire
 
@@ -206,11 +207,18 @@ class WebSocketClient:
     """The client of the WebSocket kind. Its sockets take turns in sending."""
 
     def __init__(
-        self, plan: KindPlan, connector: Connector, *, tasks: asyncio.TaskGroup, lost: Callable[[Outcome], None]
+        self,
+        plan: KindPlan,
+        connector: Connector,
+        *,
+        patience: Patience,
+        tasks: asyncio.TaskGroup,
+        lost: Callable[[Outcome], None],
     ) -> None:
         """Opens nothing yet. ``lost`` is told of each break with no message under way."""
         self._plan = plan
         self._connector = connector
+        self._patience = patience
         self._tasks = tasks
         self._lost = lost
         self._uri = f"ws://{connector.target.host}{plan.path or connector.target.path}"
@@ -223,7 +231,7 @@ class WebSocketClient:
         seat = self._seats[number % len(self._seats)]
         session: Session | None = None
         try:
-            async with asyncio.timeout(self._plan.timeout + self._plan.takes):
+            async with self._patience.limit(self._plan.timeout + self._plan.takes):
                 session = await self._session(seat)
                 return await session.echo(f"counted-once-{number}")
         except Fault as fault:
