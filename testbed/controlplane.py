@@ -111,6 +111,7 @@ def _api_server(places: Places) -> Sequence[str]:
         "--kubelet-preferred-address-types=InternalIP",
         f"--audit-policy-file={home / 'audit-policy.json'}",
         f"--audit-log-path={places.audit_log}",
+        "--audit-log-maxsize=10000",  # MB: one file from start to end; by default it begins anew after 100
     ]
 
 
