@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -47,6 +48,16 @@ def deploying(stack: ClusterStack, tag: str, *words: str) -> Iterator[Told]:
     finally:
         if told.process.poll() is None:
             told.kill()
+
+
+@contextmanager
+def standing_still(told: Told) -> Iterator[None]:
+    """The command stays where it is, in the phase that it has told, however long a busy machine needs for the block."""
+    told.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        told.process.send_signal(signal.SIGCONT)
 
 
 def place(stack: ClusterStack) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.kubernetes.kit import OTHER, deploying, fresh, place, serving_tag, whole
+from tests.kubernetes.kit import OTHER, deploying, fresh, place, serving_tag, standing_still, whole
 
 from cluster_harness import wait_until
 from harness import SETTLE
@@ -61,7 +61,7 @@ def budgets_have_settled(stack: ClusterStack) -> bool:
 
 
 def settled(stack: ClusterStack) -> None:
-    wait_until(lambda: budgets_have_settled(stack), what="the budgets to be seen by their controller", limit=20)
+    wait_until(lambda: budgets_have_settled(stack), what="the budgets to be seen by their controller", limit=60)
 
 
 NOBODY = {"alfred-backend": 0, "alfred-gateway": 0}
@@ -82,13 +82,14 @@ def test_before_the_switch_the_old_slot_is_protected(phase: str, shared: Cluster
     serving = shared.selector()
     with deploying(shared, fresh(shared)) as told:
         told.reach("phase_began", phase=phase)
-        assert may_go(shared, serving) == AT_THE_MINIMUM
+        with standing_still(told):
+            assert may_go(shared, serving) == AT_THE_MINIMUM
         assert told.end() == 0, told.shown()
 
 
 def test_from_the_switch_to_the_end_of_the_window_both_slots_are_protected(shared: ClusterStack) -> None:
     old = shared.selector()
-    with deploying(shared, fresh(shared), "--validation-time", "12") as told:
+    with deploying(shared, fresh(shared), "--validation-time", "40") as told:  # long enough for a dozen questions
         told.reach("routed")
         settled(shared)
         assert may_go(shared, OTHER[old]) == NOBODY

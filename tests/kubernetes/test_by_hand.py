@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 from testbed.faults import slow_api
-from tests.kubernetes.kit import OTHER, Selectors, deploy_words, deploying, fresh, point, serving_tag, sizes, whole
+from tests.kubernetes.kit import (
+    OTHER,
+    Selectors,
+    deploy_words,
+    deploying,
+    fresh,
+    point,
+    serving_tag,
+    sizes,
+    standing_still,
+    whole,
+)
 
 from cluster_harness import wait_until
 from harness import images_of
@@ -47,7 +58,8 @@ def test_toward_the_slot_that_serves_they_are_harmless(phase: str, shared: Clust
     before, tag = shared.selector(), fresh(shared)
     with deploying(shared, tag) as told:
         told.reach("phase_began", phase=phase)
-        point(shared, OTHER[before] if phase == "observe" else before)
+        with standing_still(told):
+            point(shared, OTHER[before] if phase == "observe" else before)
         assert told.end() == 0, told.shown()
     assert (shared.selector(), serving_tag(shared)) == (OTHER[before], tag)
 
