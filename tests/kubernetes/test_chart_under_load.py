@@ -224,20 +224,29 @@ def test_the_owner_is_changed_and_changed_back(serving: ClusterStack, start_load
 
 def test_uninstalling_answers_what_is_under_way(serving: ClusterStack) -> None:
     stack = serving
-    asked = [_ask_slowly(stack, at=node.client) for node in stack.cluster.nodes for _ in range(4)]
-    wait_until(lambda: _under_way(stack) == len(asked), what="the slow requests to be under way", limit=6)
+    asked = [_ask_slowly(stack, at=node.client) for node in stack.cluster.nodes]
+    wait_until(lambda: _under_way(stack) == EACH * len(asked), what="the slow requests to be under way", limit=9)
     Reader(stack, tag=TAG).do([line for block in blocks("Uninstalling") for line in block][:1])
     answers = [process.communicate(timeout=60) for process in asked]
-    assert [out.strip() for out, _ in answers] == ["200"] * len(asked), answers
+    assert [out.split() for out, _ in answers] == [["200"] * EACH] * len(asked), answers
     kinds = "services,deployments,pods,poddisruptionbudgets"
-    wait_until(lambda: stack.get(kinds)["items"] == [], what="nothing to be left", limit=90)
+    wait_until(lambda: stack.get(kinds)["items"] == [], what="nothing to be left", limit=180)
 
 
-_SLOWLY = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=30).status)"
+EACH = 4
+"""Requests from a node, by one program: each program more is half a second in which the others' requests pass."""
+_SLOWLY = """
+import sys, urllib.request
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor() as pool:
+    for one in pool.map(lambda url: urllib.request.urlopen(url, timeout=30), sys.argv[1:]):
+        print(one.status)
+"""
+_PAGES = "import sys, urllib.request as u\nfor url in sys.argv[1:]: print(u.urlopen(url, timeout=2).read().decode())"
 
 
 def _ask_slowly(stack: ClusterStack, *, at: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", _SLOWLY, f"{stack.users('gateway')}/api/slow?seconds=8"]
+    words = [sys.executable, "-c", _SLOWLY, *[f"{stack.users('gateway')}/api/slow?seconds=10"] * EACH]
     command = stack.cluster.command(words, at=at)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -245,6 +254,6 @@ def _ask_slowly(stack: ClusterStack, *, at: str) -> subprocess.Popen[str]:
 def _under_way(stack: ClusterStack) -> int:
     """Requests that the gateways are answering now, by their own count."""
     pods = stack.get("pods", "-l", "app=alfred-gateway")["items"]
-    pages = [fetch(stack.cluster, f"http://{pod['status']['podIP']}:8080/metrics", at="c1") for pod in pods]
-    lines = [line for page in pages for line in page.splitlines()]
+    pages = [f"http://{pod['status']['podIP']}:8080/metrics" for pod in pods]
+    lines = stack.cluster.run([sys.executable, "-c", _PAGES, *pages], at="c1").stdout.splitlines()
     return sum(int(float(line.split()[1])) for line in lines if line.startswith("alfred_gateway_requests_in_flight"))
