@@ -116,7 +116,7 @@ DOOMS = [
     Doom(
         name="crashes-later",
         reason=Reason.CRASH_AFTER_READY,
-        env={"MODE": "later", "LATER": "3"},
+        env={"MODE": "later", "LATER": "8"},
         waits=True,
     ),
     Doom(name="startup", reason=Reason.STARTUP, env={"MODE": "dead"}, container={"startupProbe": probe("/health")}),
@@ -157,7 +157,7 @@ def grounds(cluster: Testbed, tmp_path_factory: pytest.TempPathFactory) -> Itera
     made = Grounds(cluster)
     try:
         made.make(tmp_path_factory.mktemp("dooms"))
-        eventually(made.is_refused, what="the policy to be in force", limit=30)
+        eventually(made.is_refused, what="the policy to be in force", limit=60)
         yield made
     finally:
         made.remove()
