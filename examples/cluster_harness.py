@@ -213,7 +213,7 @@ class ClusterStack(Commands):
         for node in self.cluster.nodes:
             for service in SERVICES:
                 what = f"alfred-{service} for users on {node.name}"
-                wait_until(partial(self._answers, node, service), what=what, limit=10)
+                wait_until(partial(self._answers, node, service), what=what, limit=READY_LIMIT)
 
     def _answers(self, node: Node, service: str) -> bool:
         """Whether five new connections in a row are answered."""
@@ -324,10 +324,13 @@ class Told:
         until = time.monotonic() + limit
         with self._changed:
             while True:
+                over = (
+                    not self._readers[0].is_alive() or time.monotonic() > until
+                )  # asked first: no line comes after it
                 for event in self.events:
                     if event["event"] == name and all(event[key] == value for key, value in fields.items()):
                         return event
-                if self.process.poll() is not None or time.monotonic() > until:
+                if over:
                     raise AssertionError(f"it ended, or waited {limit:g} s, without {name} {fields}: {self.shown()}")
                 self._changed.wait(0.2)
 
@@ -511,7 +514,7 @@ class Ingress:
         code = "import sys, urllib.request as u; u.urlopen(sys.argv[1], timeout=2).read()"
         ask = [sys.executable, "-c", code, f"{self.url}/api/work"]
         answers = partial(stack.cluster.run, ask, at=node.client)
-        wait_until(lambda: answers().returncode == 0, what=f"the ingress at {self.url}", limit=20)
+        wait_until(lambda: answers().returncode == 0, what=f"the ingress at {self.url}", limit=READY_LIMIT)
 
     def __enter__(self) -> Self:
         """Answering already."""
