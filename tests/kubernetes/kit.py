@@ -97,13 +97,13 @@ def whole(stack: ClusterStack, *, pods: int = 2) -> None:
     assert found["unfinished"] is None, found
     for slot in SLOTS:
         warm(stack, slot, pods=pods)
-    wait_until(lambda: stack.routed(found["serving"]), what="all endpoints in the slot that serves", limit=5)
+    wait_until(lambda: stack.routed(found["serving"]), what="all endpoints in the slot that serves", limit=60)
 
 
 def warm(stack: ClusterStack, slot: str, *, pods: int = 2) -> None:
     """Wait until the slot has so many ready pods of each service."""
     wanted = {f"alfred-{service}": pods for service in SERVICES}
-    wait_until(lambda: ready(stack, slot) == wanted, what=f"{slot} of {stack.namespace} to be warm", limit=60)
+    wait_until(lambda: ready(stack, slot) == wanted, what=f"{slot} of {stack.namespace} to be warm", limit=120)
 
 
 def serving_tag(stack: ClusterStack) -> str:
@@ -139,7 +139,7 @@ class Selectors:
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
         for service in SERVICES:
-            self.wait(service, set(SLOTS), limit=20)
+            self.wait(service, set(SLOTS), limit=60)
 
     def _read(self) -> None:
         assert self._process.stdout is not None

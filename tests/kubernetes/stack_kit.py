@@ -91,7 +91,8 @@ class AnyStack(Commands):
             name = f"deployment/{one['metadata']['name']}"
             self.kubectl("rollout", "status", name, f"--timeout={READY_LIMIT:.0f}s")
         for node in self.cluster.nodes:
-            wait_until(partial(self._answers, node), what=f"{self.namespace} for users on {node.name}", limit=15)
+            what = f"{self.namespace} for users on {node.name}"
+            wait_until(partial(self._answers, node), what=what, limit=READY_LIMIT)
 
     def _answers(self, node: Node) -> bool:
         code = "import sys, urllib.request as u\nfor _ in range(5): u.urlopen(sys.argv[1], timeout=2).read()"

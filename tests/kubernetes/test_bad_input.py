@@ -239,7 +239,7 @@ def rolled_out(stack: ClusterStack, *names: str) -> None:
 
 def start_rollout(stack: ClusterStack) -> None:
     stack.kubectl("set", "image", "deployment/alfred-backend-blue", "backend=alfredai/backend:nowhere")
-    wait_until(lambda: halfway(stack), what="a rollout that is on its way", limit=20)
+    wait_until(lambda: halfway(stack), what="a rollout that is on its way", limit=60)
 
 
 def halfway(stack: ClusterStack) -> bool:
@@ -286,13 +286,13 @@ def back_on_nodes(stack: ClusterStack) -> None:
 
 def small_quota(stack: ClusterStack) -> None:
     stack.kubectl("scale", "deployment/alfred-backend-green", "--replicas=0")
-    wait_until(lambda: len(pods(stack, "alfred-backend", "green")) == 0, what="green to be empty", limit=60)
+    wait_until(lambda: len(pods(stack, "alfred-backend", "green")) == 0, what="green to be empty", limit=120)
     there = len(stack.get("pods")["items"])
     stack.kubectl("create", "quota", "small", f"--hard=pods={there}")
     wait_until(
         lambda: stack.get("quota", "small").get("status", {}).get("used", {}).get("pods") == str(there),
         what="the quota to be counted",
-        limit=20,
+        limit=60,
     )
 
 
@@ -439,7 +439,7 @@ def test_what_admission_refuses_is_told_before_anything_is_written(
     stack: ClusterStack, releaser: Account, only_signed: str
 ) -> None:
     words = ("deploy", "--backend-image", "alfredai/backend:unsigned")
-    wait_until(lambda: refused_dry(stack), what="the policy to be in force", limit=30)
+    wait_until(lambda: refused_dry(stack), what="the policy to be in force", limit=60)
     before = written(stack)
     says = "would refuse the change of Deployment alfred-backend-green: .*only signed images may run here"
     told(releaser.run(*words), code=2, says=says, mend="mend what it says")

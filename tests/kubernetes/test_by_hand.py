@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak]
 
-SOON = 10.0
-"""Seconds from a person's lines to the end of a run that has noticed them, on a machine that has other things to do."""
+SOON = 45.0
+"""Seconds from a person's lines to the end of a run that has noticed them; what is left of its window is longer."""
 WRITER = "kubectl-patch"
 
 
@@ -97,7 +97,7 @@ def test_what_is_left_of_a_slot_that_is_ended_is_not_touched(shared: ClusterStac
     old = shared.selector()
     with deploying(shared, fresh(shared), "--scale-down-old") as told:
         told.reach("phase_began", phase="retire")
-        wait_until(lambda: sizes(shared, old)["alfred-gateway"] == 0, what="the gateway to be ended", limit=30)
+        wait_until(lambda: sizes(shared, old)["alfred-gateway"] == 0, what="the gateway to be ended", limit=90)
         point(shared, old, "backend")
         code = told.end(limit=90)
     assert code == 5, told.shown()

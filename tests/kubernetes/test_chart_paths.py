@@ -114,7 +114,7 @@ def test_upgrade_with_a_size_that_an_autoscaler_decides(here: Place) -> None:
     def size() -> int:
         return here.now()["gateway"].green.replicas
 
-    wait_until(lambda: size() == NEW_SIZE + 2, what="the autoscaler to decide", limit=60)
+    wait_until(lambda: size() == NEW_SIZE + 2, what="the autoscaler to decide", limit=120)
     here.upgrade(*FIRST, *CHANGED)
     assert size() == NEW_SIZE + 2
 

@@ -98,7 +98,7 @@ def test_template_applied_with_kubectl_on_the_servers_side(here: Place, released
 
 def test_uninstall_collects_what_the_pipeline_made(here: Place) -> None:
     here.helm("uninstall", "alfred")
-    wait_until(lambda: here.left() == set(), what="the Deployments to be collected", limit=30)
+    wait_until(lambda: here.left() == set(), what="the Deployments to be collected", limit=120)
 
 
 def test_a_change_of_the_owner_is_refused(cluster: Cluster) -> None:

@@ -70,7 +70,7 @@ def plain(stack: ClusterStack) -> None:
     for node in stack.cluster.nodes:
         for name in SERVICES:
             answers = partial(fetch, stack.cluster, f"{stack.users(name)}/api/work", at=node.client)
-            wait_until(lambda answers=answers: bool(answers()), what=f"{name} for {node.client}", limit=20)  # type: ignore[misc]
+            wait_until(lambda answers=answers: bool(answers()), what=f"{name} for {node.client}", limit=READY_LIMIT)  # type: ignore[misc]
 
 
 def _plain(stack: ClusterStack, name: str) -> Iterator[dict[str, Any]]:
@@ -121,10 +121,10 @@ def test_day_0_loses_nobody_and_the_first_release_neither(empty: ClusterStack, s
     reader.do(install)
     assert serving_pods(stack) == {"plain"}
     reader.do(move)
-    wait_until(partial(stack.routed, "blue"), what="users on blue", limit=10)
+    wait_until(partial(stack.routed, "blue"), what="users on blue", limit=60)
     pause_until_known()
     reader.do(tidy)
-    wait_until(lambda: _plain_pods(stack) == 0, what="the plain pods to be gone", limit=60)
+    wait_until(lambda: _plain_pods(stack) == 0, what="the plain pods to be gone", limit=120)
     stack.image(f"{TAG}-next")
     stack.deploy(f"{TAG}-next", "--validation-time", "3")
     assert stack.selector() == "green"
@@ -175,7 +175,7 @@ def test_settings_of_the_pods_that_serve_can_be_changed_in_place(serving: Cluste
     stack.wait_ready()
     assert variables(stack, "blue")["COLOUR"] == "red"
     gone = {name for name in before if "backend" in name}
-    wait_until(lambda: not gone & set(starts(stack)), what="the backend's former pods to be gone", limit=60)
+    wait_until(lambda: not gone & set(starts(stack)), what="the backend's former pods to be gone", limit=120)
     counts = load.stop()
     assert counts.failed == 0, counts.told()
 

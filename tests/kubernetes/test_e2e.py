@@ -24,7 +24,7 @@ def run(cluster: Cluster, program: str, *words: str) -> tuple[int, list[str]]:
     """Run one of our programs on this cluster; its exit code and what it printed."""
     env = {**os.environ, "TESTBED_SHARED": cluster.places.name}
     command = [sys.executable, str(ROOT / program), *words]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=560, check=False)
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=1500, check=False)
     print(done.stdout, done.stderr)
     return done.returncode, done.stdout.splitlines()
 

@@ -113,11 +113,11 @@ def test_a_right_that_is_taken_away_is_told(
     what, slash, part = right.resource.partition("/")
     question = (verb, f"{what}/{name}" if name else what, *([f"--subresource={part}"] if slash else []))
     try:
-        wait_until(lambda: not releaser.may(*question), what=f"the right to {verb} {what} to be gone", limit=10)
+        wait_until(lambda: not releaser.may(*question), what=f"the right to {verb} {what} to be gone", limit=60)
         done = releaser.run("deploy", *images_of("first"), "--force", "--dry-run")
     finally:
         give(stack, whole)
-    wait_until(lambda: releaser.may(*question), what=f"the right to {verb} {what} to be back", limit=10)
+    wait_until(lambda: releaser.may(*question), what=f"the right to {verb} {what} to be back", limit=60)
     if right.lacking is Severity.REFUSE:
         refused(done, verb, right.resource)
     else:
@@ -138,10 +138,10 @@ def test_what_only_a_check_that_posts_takes_is_told_where_the_app_file_posts(
     whole = listed(stack.namespace, [*INSIDE, *POSTING])
     try:
         give(stack, whole)
-        wait_until(lambda: releaser.may(*question), what="the right to post", limit=10)
+        wait_until(lambda: releaser.may(*question), what="the right to post", limit=60)
         assert right.lost not in " ".join(releaser.must(*words, "--app", str(app)).out.split())
         give(stack, without(whole, plural=right.plural, verb="create"))
-        wait_until(lambda: not releaser.may(*question), what="the right to post to be gone", limit=10)
+        wait_until(lambda: not releaser.may(*question), what="the right to post to be gone", limit=60)
         degraded(releaser.run(*words, "--app", str(app)), right.lost)
         assert right.lost not in " ".join(releaser.must(*words).out.split()), "this app file does not post"
     finally:
@@ -217,5 +217,5 @@ def test_what_takes_the_right_to_see_the_nodes_away_is_said_only_then(stack: Clu
 def see_nodes(stack: ClusterStack, releaser: Account, *, allowed: bool) -> None:
     stack.run_helm("upgrade", "alfred", str(CHART), "--reuse-values", "--set", f"rbac.seeNodes={str(allowed).lower()}")
     wait_until(
-        lambda: releaser.may("list", "nodes", "-A") is allowed, what=f"the right to see nodes: {allowed}", limit=10
+        lambda: releaser.may("list", "nodes", "-A") is allowed, what=f"the right to see nodes: {allowed}", limit=60
     )

@@ -27,7 +27,7 @@ def stack(make: Callable[[str], ClusterStack]) -> ClusterStack:
     """The backend of blue, which serves, has grown to three; green's would keep itself at one."""
     made = make("sizes")
     made.kubectl("scale", "deployment/alfred-backend-blue", "--replicas=3")
-    made.kubectl("rollout", "status", "deployment/alfred-backend-blue", "--timeout=60s")
+    made.kubectl("rollout", "status", "deployment/alfred-backend-blue", "--timeout=90s")
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "alfred-backend-green"}
     metrics = [
         {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
@@ -87,4 +87,4 @@ def test_what_a_killed_run_has_raised_is_put_back_by_the_next_command(stack: Clu
     assert least(stack) == (3, "1")
     assert stack.run("rollback").code == 0
     assert stack.selector() == OTHER["green"]
-    wait_until(lambda: least(stack) == (1, ""), what="the autoscaler's own least size", limit=5)
+    wait_until(lambda: least(stack) == (1, ""), what="the autoscaler's own least size", limit=60)
