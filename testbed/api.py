@@ -37,6 +37,13 @@ class Api:
         except (OSError, http.client.HTTPException):
             return False
 
+    def ready_nodes(self) -> set[str]:
+        """The names of the nodes that are Ready; none while the API server does not say."""
+        try:
+            return {node.name for node in self.nodes() if node.ready}
+        except (OSError, http.client.HTTPException):
+            return set()
+
     def nodes(self) -> list[NodeState]:
         """The nodes that have registered."""
         items = json.loads(self._get("/api/v1/nodes")[1])["items"]

@@ -264,8 +264,7 @@ def _wait_until_usable(start: _Start) -> None:
 
 
 def _all_ready(cluster: Cluster) -> bool:
-    ready = {node.name for node in cluster.api.nodes() if node.ready}
-    return ready == {node.name for node in cluster.nodes}
+    return cluster.api.ready_nodes() == {node.name for node in cluster.nodes}
 
 
 def _resolves(cluster: Cluster, *, at: str) -> bool:

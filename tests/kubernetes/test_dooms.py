@@ -207,7 +207,7 @@ def test_a_node_that_is_lost_is_told(breakable: Testbed, grounds: Grounds, table
             ending.enter_context(frozen(breakable, "kubelet", at=node))
 
         is_told(grounds.told(doom, then=lose), table)
-    eventually(lambda: all(each.ready for each in breakable.api.nodes()), what="the node to be back", limit=60)
+    eventually(lambda: node in breakable.api.ready_nodes(), what="the node to be back")
 
 
 def is_told(told: Told, table: list[Told]) -> None:
