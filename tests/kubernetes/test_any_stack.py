@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.kubernetes.stack_kit import AnyStack, counts, push_relay, users
 
+from cluster_harness import wait_until
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -131,8 +133,15 @@ def broken(stack: AnyStack, wanted: Refusal, kept: dict[str, Any]) -> None:
         pointer = "/spec/template/spec/containers/0/ports/0/containerPort"
         ops = [{"op": "replace", "path": pointer, "value": 8081}]
         stack.kubectl("patch", "deployment", "talk-blue", "--type=json", "-p", json.dumps(ops))
+        wait_until(lambda: is_seen(stack, "talk-blue"), what="talk-blue to be seen by its controller", limit=60)
     change = {"metadata": {"annotations": wanted.marks or {}}, "spec": wanted.spec or {}}
     stack.kubectl("patch", "service", "talk", "--type=merge", "-p", json.dumps(change))
+
+
+def is_seen(stack: AnyStack, deployment: str) -> bool:
+    """Whether its controller has written what it adds by itself to a new template: the revision."""
+    found = stack.get("deployment", deployment)
+    return bool(found["status"].get("observedGeneration") == found["metadata"]["generation"])
 
 
 def one_node_has_none_of_the_idle_slot(stack: AnyStack) -> None:
@@ -141,7 +150,7 @@ def one_node_has_none_of_the_idle_slot(stack: AnyStack) -> None:
     assert len(nodes) == 2, "the slot that serves is on both nodes"
     stack.cluster.kubectl("cordon", nodes[0])
     stack.kubectl("delete", "pods", "-l", "app=talk,track=blue", "--grace-period=1", "--wait=true")
-    stack.kubectl("rollout", "status", "deployment/talk-blue", "--timeout=60s")
+    stack.kubectl("rollout", "status", "deployment/talk-blue", "--timeout=110s")
 
 
 @pytest.mark.parametrize("wanted", REFUSALS.values(), ids=REFUSALS.keys())
