@@ -53,7 +53,7 @@ def find(groups: Groups, *, space: str, program: str) -> list[int]:
 def freeze(pids: Sequence[int]) -> None:
     """Stop without ending: connections stay open and unanswered, as on a machine that hangs. Waits until it is so."""
     send(signal.SIGSTOP, pids)
-    wait_for(lambda: {state(pid) for pid in pids} <= {"T", ""}, what="processes to stop", limit=5, pause=0.002)
+    wait_for(lambda: {state(pid) for pid in pids} <= {"T", ""}, what="processes to stop", limit=30, pause=0.002)
 
 
 def thaw(pids: Sequence[int]) -> None:

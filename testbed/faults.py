@@ -82,7 +82,7 @@ def slow_api(cluster: Cluster, *, milliseconds: int) -> Iterator[None]:
     command = cluster.control_plane.in_network(words)
     pid = start(command, name=CONTROL_PLANE, groups=cluster.groups, log=log)
     try:
-        port = wait_for(lambda: _first_number(log), what="the slow way to the API server", limit=10)
+        port = wait_for(lambda: _first_number(log), what="the slow way to the API server", limit=60)
         with _redirected(cluster, port):
             yield
     finally:
@@ -129,7 +129,7 @@ def flaky_registry(cluster: Cluster) -> Iterator[None]:
     words = [sys.executable, flaky.__file__, str(REGISTRY_PORT)]
     pid = start(cluster.control_plane.in_network(words), name=CONTROL_PLANE, groups=cluster.groups, log=log)
     try:
-        port = wait_for(lambda: _first_number(log), what="the flaky way to the registry", limit=10)
+        port = wait_for(lambda: _first_number(log), what="the flaky way to the registry", limit=60)
         with _redirected(cluster, port, of=REGISTRY_PORT):
             yield
     finally:

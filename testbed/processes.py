@@ -73,7 +73,7 @@ def all_pids() -> Iterator[int]:
     return (int(entry.name) for entry in PROC.iterdir() if entry.name.isdigit())
 
 
-def first_child(pid: int, *, limit: float = 5) -> int:
+def first_child(pid: int, *, limit: float = 30) -> int:
     """The process that `pid` forks, waited for."""
     children = PROC / str(pid) / "task" / str(pid) / "children"
 

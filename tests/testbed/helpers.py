@@ -43,7 +43,7 @@ def fetch(cluster: Cluster, url: str, *, at: str) -> str:
     return cluster.run([sys.executable, "-c", _FETCH, url], at=at).stdout
 
 
-def eventually(look: Callable[[], T], *, what: str, limit: float = 20) -> T:
+def eventually(look: Callable[[], T], *, what: str, limit: float = 60) -> T:
     """The first result that says something. Fails with `what` after `limit` seconds."""
     try:
         return wait_for(lambda: look() or None, what=what, limit=limit, pause=0.1)

@@ -32,7 +32,8 @@ def whole_again(cluster: Cluster) -> Iterator[None]:
     """The next test begins with a cluster that has recovered."""
     yield
     eventually(cluster.api.ready, what="the API server to answer again")
-    eventually(lambda: all(node.ready for node in cluster.api.nodes()), what="the nodes to be Ready again", limit=60)
+    names = {node.name for node in cluster.nodes}
+    eventually(lambda: cluster.api.ready_nodes() == names, what="the nodes to be Ready again")
 
 
 @pytest.mark.parametrize(("program", "at"), SERVERS)
@@ -63,7 +64,7 @@ def test_a_frozen_kubelet_starts_nothing_until_it_goes_on(cluster: Cluster, gree
         kubectl("run", "one", f"--image={GREETER}", f"--overrides={overrides}")
         with pytest.raises(TestbedError, match="timed out"):
             kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=3s")
-    kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=30s")
+    kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=90s")
 
 
 def test_a_frozen_kube_proxy_keeps_sending_to_where_it_knew(
@@ -72,7 +73,7 @@ def test_a_frozen_kube_proxy_keeps_sending_to_where_it_knew(
     """The one of the other node goes on: the nodes disagree, as they do in life for a second."""
     kubectl = partial(cluster.kubectl, "-n", fresh_namespace)
     kubectl("create", "deployment", "one", f"--image={GREETER}")
-    kubectl("rollout", "status", "deployment/one", "--timeout=30s")
+    kubectl("rollout", "status", "deployment/one", "--timeout=90s")
     url = f"http://one.{fresh_namespace}.svc/"
     with frozen(cluster, "kube-proxy", at="n1"):
         kubectl("expose", "deployment", "one", "--port=80", "--target-port=8000")
@@ -84,10 +85,10 @@ def test_a_frozen_kube_proxy_keeps_sending_to_where_it_knew(
 def test_an_unplugged_node_is_out_of_reach_and_comes_back(cluster: Cluster, greeter: str) -> None:
     (far,) = [pod for pod in pods(cluster, greeter) if pod.node == "n2"]
     url = f"http://{far.address}:8000/"
-    assert fetch(cluster, url, at="c1")
+    assert eventually(partial(fetch, cluster, url, at="c1"), what="an answer from the other node")
     with unplugged(cluster, "n2"):
         assert fetch(cluster, url, at="c1") == ""
-        assert fetch(cluster, url, at="c2"), "its own pods still see each other"
+        assert eventually(partial(fetch, cluster, url, at="c2"), what="its own pods to see each other still")
     assert eventually(partial(fetch, cluster, url, at="c1"), what="n2 to be back")
 
 
@@ -123,17 +124,17 @@ def _registry_answers(cluster: Cluster, times: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("at", ["cp", "c1"])
 def test_a_slow_api_answers_so_much_later(cluster: Cluster, at: str) -> None:
-    assert _plain_answer(cluster, at=at) < 1.5
+    eventually(lambda: _plain_answer(cluster, at=at) < 1.5, what="an answer as fast as ever")
     with slow_api(cluster, milliseconds=1500):
         assert _plain_answer(cluster, at=at) >= 1.5
-    assert _plain_answer(cluster, at=at) < 1.5
+    eventually(lambda: _plain_answer(cluster, at=at) < 1.5, what="an answer as fast as before")
 
 
 def test_a_connection_opened_while_the_api_was_slow_lives_on(cluster: Cluster) -> None:
     with slow_api(cluster, milliseconds=300):
         kept = connect(cluster.control_plane, API_ADDRESS, API_PORT, limit=5)
     with kept:
-        kept.settimeout(5)
+        kept.settimeout(30)
         kept.sendall(b"GET / HTTP/1.0\r\n\r\n")
         assert kept.recv(100).startswith(b"HTTP/1.0 400")
 
@@ -142,7 +143,8 @@ def test_two_slow_apis_do_not_meet(cluster: Cluster) -> None:
     """The second begins where the first has just ended, on a port of its own."""
     for milliseconds in (200, 500):
         with slow_api(cluster, milliseconds=milliseconds):
-            assert milliseconds / 1000 <= _plain_answer(cluster, at="cp") < milliseconds / 1000 + 0.3
+            fastest = min(_plain_answer(cluster, at="cp") for _ in range(5))  # this machine is slow now and then, too
+            assert milliseconds / 1000 <= fastest < milliseconds / 1000 + 0.2
 
 
 def test_a_missing_image_is_missing_and_comes_back(cluster: Cluster, greeter: str) -> None:
