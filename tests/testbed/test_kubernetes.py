@@ -3,7 +3,7 @@
 import json
 import socket
 import subprocess
-import time
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,8 @@ from tests.testbed.helpers import GREETER, Pod, eventually, fetch, pods
 
 pytestmark = pytest.mark.cluster
 
-_RESOLVER_GIVES_UP = 5  # seconds; its default
 _PYTHON = "/usr/bin/python3.11"
-_FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=2).read().decode(), end='')"
+_FETCH = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode(), end='')"
 _RESOLVE = "import sys, socket; print(socket.gethostbyname(sys.argv[1]))"
 
 
@@ -42,6 +41,7 @@ def test_a_service_spreads_over_the_pods_of_both_nodes(cluster: Cluster, greeter
         seen: set[str] = set()
         for _ in range(40):
             seen.add(fetch(cluster, "http://greeter.greet.svc/", at=at))
+            seen.discard("")  # none within two seconds
             if seen == names:
                 break
         assert seen == names, f"from {at}"
@@ -61,12 +61,12 @@ def test_names_resolve(cluster: Cluster, greeter: str, at: str) -> None:
         assert cluster.run(["getent", "hosts", name], at=at).stdout.split()[0] == address
 
 
-def test_a_name_outside_does_not_exist_and_says_so_at_once(cluster: Cluster, greeter: str) -> None:
-    began = time.monotonic()
-    assert cluster.run(["getent", "hosts", "example.com"], at="c1").returncode == 2
-    assert time.monotonic() - began < _RESOLVER_GIVES_UP
+def test_a_name_outside_does_not_exist_and_that_is_said(cluster: Cluster, greeter: str) -> None:
+    """By an answer: whoever got none says "Temporary failure in name resolution", after seconds."""
+    told = cluster.run([sys.executable, "-c", _RESOLVE, "example.com"], at="c1").stderr
+    assert "Name or service not known" in told
     pod = pods(cluster, greeter)[0]
-    with pytest.raises(TestbedError, match=r"Name or service not known|gaierror"):
+    with pytest.raises(TestbedError, match="Name or service not known"):
         in_pod(cluster, greeter, pod.name, _PYTHON, "-c", _RESOLVE, "example.com")
 
 
@@ -80,7 +80,7 @@ def test_an_image_is_pulled_by_its_digest(cluster: Cluster, greeter: str, fresh_
     digest = cluster.registry.digest(parse_name(GREETER))
     image = f"docker.io/alfredai/greeter@{digest}"
     cluster.kubectl("-n", fresh_namespace, "create", "deployment", "one", f"--image={image}")
-    cluster.kubectl("-n", fresh_namespace, "rollout", "status", "deployment/one", "--timeout=30s")
+    cluster.kubectl("-n", fresh_namespace, "rollout", "status", "deployment/one", "--timeout=90s")
     shown = cluster.kubectl(
         "-n", fresh_namespace, "get", "pods", "-o", "jsonpath={.items[0].status.containerStatuses[0].imageID}"
     )
