@@ -23,7 +23,7 @@ from bluegreen.metrics.prometheus import PrometheusMetrics
 from bluegreen.metrics.prometheus_server import Server
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bluegreen.domain.reading import Reading
@@ -119,15 +119,23 @@ def scraping(folder: Path, targets: dict[str, Target]) -> Iterator[str]:
         process.wait(20)
 
 
-def read(metrics: PrometheusMetrics, *, within: float = 20.0) -> Reading:
-    """All that was counted until now, or when so many seconds have passed the reading that says why not."""
+def is_whole(reading: Reading) -> bool:
+    return not reading.gaps
+
+
+def whys(reading: Reading) -> list[tuple[str, str]]:
+    return [(gap.pod, gap.why) for gap in reading.gaps]
+
+
+def read(metrics: PrometheusMetrics, *, wanted: Callable[[Reading], bool] = is_whole, within: float = 60.0) -> Reading:
+    """All that was counted until now, as it is wanted; when so many seconds have passed the reading that there is."""
     now = CLOCK.now()
     pods = tuple(Pod(name=name, service="web", slot=Slot.GREEN, revision="r", ready=True) for name in PODS)
     work = Workload(service="web", slot=Slot.GREEN, image=None, replicas=2, pods=pods)
     seen = Snapshot(at=Instant(0.0), routes=(), workloads=(work,))
     while True:
         reading = metrics.read(seen, until=after(CLOCK.now(), 5.0))
-        if (reading.at >= now and not reading.gaps) or CLOCK.now() > now + within:
+        if (wanted(reading) and (reading.gaps or reading.at >= now)) or CLOCK.now() > now + within:
             return reading
         CLOCK.wait(until=after(CLOCK.now(), 0.2))
 
@@ -145,12 +153,11 @@ def test_a_real_server_is_read_as_it_is(tmp_path: Path) -> None:
         assert [part.name for part in second.pods[0].parts] == ["GET", "POST"]
         assert second.pods[0].latency is not None
         assert second.pods[0].latency.count == 110
-        assert 1.8 <= read(metrics).lag <= 2.7, "scraped each second"
+        assert 1.1 <= read(metrics).lag <= 4.0, "scraped each second, as a busy machine comes to it"
         one.broken = True
-        third = read(metrics, within=3.0)
-        assert [(gap.pod, gap.why) for gap in third.gaps] == [
-            ("web-1", "Prometheus could not scrape it at its last try")
-        ]
+        failed = [("web-1", "Prometheus could not scrape it at its last try")]
+        third = read(metrics, wanted=lambda reading: whys(reading) == failed)
+        assert whys(third) == failed
         assert [each.pod for each in third.pods] == ["web-2"]
     gone = metrics.read(Snapshot(at=Instant(0.0), routes=(), workloads=()), until=after(CLOCK.now(), 1.0))
     assert gone.gaps == ()
