@@ -60,7 +60,7 @@ def talk_on(websocket: ClientConnection) -> NoReturn:
 
 def test_kept_alive_clients_lose_nothing_and_are_told(launch: Launcher, background: ThreadPoolExecutor) -> None:
     backend = launch.service("backend")
-    blue = launch.gateway(backend, LAME_DUCK_SECONDS="0.6")
+    blue = launch.gateway(backend, LAME_DUCK_SECONDS="3")
     green = launch.gateway(backend, SLOT="green", VERSION="v2")
     over = threading.Event()
     with ExitStack() as ending:
@@ -98,7 +98,7 @@ def test_a_leaving_backend_is_not_healthy_and_works(launch: Launcher) -> None:
     assert [backend.ask(path).status for path in ("/health", "/api/work")] == [503, 200]
 
 
-@pytest.mark.parametrize("path", ["/api/slow?seconds=1.2", "/api/stream?chunks=4&interval=0.4"])
+@pytest.mark.parametrize("path", ["/api/slow?seconds=3", "/api/stream?chunks=4&interval=1"])
 def test_what_is_in_flight_is_finished(launch: Launcher, background: ThreadPoolExecutor, path: str) -> None:
     gateway = launch.stack(LAME_DUCK_SECONDS="0.2").gateway
     under_way = background.submit(gateway.ask, path)
@@ -170,7 +170,7 @@ def test_a_second_signal_ends_it_sooner_and_as_gracefully(
     launch: Launcher, background: ThreadPoolExecutor, second: signal.Signals
 ) -> None:
     gateway = launch.stack(LAME_DUCK_SECONDS="50").gateway
-    under_way: Future[Answer] = background.submit(gateway.ask, "/api/slow?seconds=1")
+    under_way: Future[Answer] = background.submit(gateway.ask, "/api/slow?seconds=3")
     gateway.wait_for_requests(1)
     gateway.terminate()
     gateway.process.send_signal(second)
