@@ -188,10 +188,8 @@ def test_kubectl_is_the_clusters_own_version(cluster: Cluster) -> None:
     assert versions["clientVersion"]["gitVersion"] == versions["serverVersion"]["gitVersion"]
 
 
-def test_the_start_was_fast_and_the_cluster_is_small(cluster: Cluster, greeter: str) -> None:
+def test_the_start_was_fast(cluster: Cluster) -> None:
     """Quiet it takes 3 s and 7 s (docs/testbed.md); beside the suites of the machine 7 s and 15 s were seen."""
     took = {mark.what: mark.seconds for mark in cluster.marks}
     assert took["2 nodes Ready"] <= 20
     assert took["DNS answers on each node"] <= 40
-    own = [("cp",), *((node.name, "sys") for node in cluster.nodes)]  # and not the pods that other tests have put there
-    assert sum(cluster.groups.memory(*group).resident for group in own) < 1024

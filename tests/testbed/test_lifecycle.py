@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from testbed.cgroups import Groups
-from testbed.cluster import find
+from testbed.cluster import Cluster, find
 from testbed.errors import TestbedError
 from testbed.places import Places
 from testbed.processes import send, wait_for
@@ -50,10 +50,17 @@ def begin(*words: str, places: Places) -> subprocess.Popen[bytes]:
 
 def test_up_and_down_leave_nothing(places: Places) -> None:
     before = census.take()
-    up(places, BARE, tell=tell)
+    cluster = up(places, BARE, tell=tell)
     assert find(places) is not None
+    assert resident(cluster) < 1024, "a cluster is small before anybody has used it"
     down(places, tell=tell)
     expect_nothing_left(places, before=before)
+
+
+def resident(cluster: Cluster) -> int:
+    """MiB of its own programs."""
+    own = [("cp",), *((node.name, "sys") for node in cluster.nodes)]
+    return sum(cluster.groups.memory(*group).resident for group in own)
 
 
 def test_the_pages_commands_do_what_it_says(places: Places) -> None:
