@@ -18,6 +18,7 @@ from contextlib import suppress
 
 _CHUNK = 65536
 _IDLE = 0.3  # seconds; a connection that carries nothing is closed then: a node that keeps one would meet no fault
+_PATIENCE = 20  # times as long for the first of an answer, which a busy machine may make wait
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _RESET = struct.pack("ii", 1, 0)  # a lingering close of no time: the peer sees a reset
 
@@ -52,12 +53,16 @@ class Flaky:
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-        chunks: list[int] = []
-        ways = {asyncio.create_task(_copy(*way, chunks)) for way in ((reader, far_writer), (far_reader, writer))}
-        before = -1
-        while ways and len(chunks) > before:
-            before = len(chunks)
+        asked, answered = list[int](), list[int]()
+        ways = {
+            asyncio.create_task(_copy(reader, far_writer, asked)),
+            asyncio.create_task(_copy(far_reader, writer, answered)),
+        }
+        silent = 0
+        while ways and silent < (1 if answered else _PATIENCE):
+            before = len(asked) + len(answered)
             _, ways = await asyncio.wait(ways, timeout=_IDLE)
+            silent = 0 if len(asked) + len(answered) > before else silent + 1
         for way in ways:
             way.cancel()
         far_writer.close()
