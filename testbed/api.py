@@ -52,8 +52,9 @@ class Api:
     def _get(self, path: str) -> tuple[int, bytes]:
         plain = connect(self.space, API_ADDRESS, API_PORT, limit=2)
         context = ssl.create_default_context(cafile=str(self.authority))
-        connection = http.client.HTTPSConnection(API_ADDRESS, API_PORT, timeout=5)
+        connection = http.client.HTTPSConnection(API_ADDRESS, API_PORT)
         with plain:
+            plain.settimeout(5)
             connection.sock = context.wrap_socket(plain, server_hostname=API_ADDRESS)
             try:
                 connection.request("GET", path, headers={"Authorization": f"Bearer {read_token(self.kubeconfig)}"})

@@ -114,8 +114,9 @@ class Registry:
         return answer
 
     def _ask(self, method: str, target: str, *, body: Body = None, kind: str = "", accept: str = "*/*") -> _Answer:
-        connection = http.client.HTTPConnection(API_ADDRESS, REGISTRY_PORT, timeout=60)
+        connection = http.client.HTTPConnection(API_ADDRESS, REGISTRY_PORT)
         connection.sock = connect(self.space, API_ADDRESS, REGISTRY_PORT, limit=5)
+        connection.sock.settimeout(60)
         headers = {"Accept": accept}
         if kind:
             headers["Content-Type"] = kind

@@ -184,7 +184,7 @@ def _kept_by(pid: int, *, name: str, pause: Path) -> Space:
         except OSError as error:
             raise TestbedError(f"{name}: its first process ended at once") from error
 
-    wait_for(is_pause, what=f"the first process of {name}", limit=5, pause=0.002)
+    wait_for(is_pause, what=f"the first process of {name}", limit=30, pause=0.002)
     return Space(name=name, keeper=pid, started=started)
 
 

@@ -58,7 +58,7 @@ def _end_processes(places: Places) -> None:
     def ended() -> bool:
         return not _processes_of(places)
 
-    wait_for(ended, what="the end of the cluster's processes", limit=10, pause=0.02)
+    wait_for(ended, what="the end of the cluster's processes", limit=60, pause=0.02)
 
 
 def _remove_state(places: Places) -> None:
