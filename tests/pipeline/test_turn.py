@@ -74,6 +74,15 @@ def test_a_lock_that_the_kernel_keeps_is_refused_at_once() -> None:
     assert waits(rehearsal) == []
 
 
+def test_a_counting_that_began_anew_is_waited_for() -> None:
+    """A machine that stood still for some seconds has not looked meanwhile: it has to begin again."""
+    rehearsal, _, _ = held()
+    rehearsal.lock_state.lasts = 33.0
+    rehearsal.die()
+    take_turn(rehearsal.tools(), OURS)
+    assert rehearsal.clock.now() == 33.0
+
+
 def test_a_holder_that_leaves_it_open_for_ever_is_refused_at_the_limit() -> None:
     rehearsal, _, _ = held()
     rehearsal.lock_state.lasts = 1000.0

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from bluegreen.pipeline.tools import Tools
     from bluegreen.ports import Grip, Purpose
 
-SILENCE_LIMIT: Seconds = 20.0
-"""How long a holder may leave it open whether it lives. No platform's lock outlasts its holder for so long."""
+SILENCE_LIMIT: Seconds = 40.0
+"""How long a holder may leave it open whether it lives: more than twice what any lock outlasts its holder by. A look
+that came too late proves nothing about the time before it, and the counting begins anew."""
 
 ASK_AGAIN: Seconds = 1.0
 
