@@ -324,9 +324,14 @@ class Counts:
             yield f"{row['version']} in {row['slot']}", row
 
     def told(self) -> str:
-        """What was lost, for a failing test's message: a line for each request, as only a log's end may be kept."""
+        """What was lost, for a failing test's message: a line for each request, as only a log's end may be kept.
+
+        Of these the first is all that a list of failed tests shows.
+        """
         rows = [row for row in self.document["not_ok"] if row["column"] == "failed"]
-        lines = [f"{table}: {json.dumps(self.document[table])}" for table in ("columns", "causes")]
+        kinds = Counter(f"{row['kind']} {row['cause']}" for row in rows)
+        lines = [f"{self.failed} of {self.requests} failed: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())]
+        lines += [f"{table}: {json.dumps(self.document[table])}" for table in ("columns", "causes")]
         lines += [_lost_line(row) for row in rows[:_TOLD]]
         if len(rows) > _TOLD:
             lines.append(f"and {len(rows) - _TOLD} more")

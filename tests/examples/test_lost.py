@@ -38,11 +38,13 @@ def test_a_load_that_was_late_itself_is_said() -> None:
 def test_a_failing_test_has_a_line_for_each_request_up_to_twenty() -> None:
     who: dict[str, Any] = {"target": "http://alfred-gateway", "status": 0, "slot": "", "version": "v1"}
     row = {**lost(due=0.9, sent=0.95, end=6.0), **who, "fault": {"wall_ns": 1_796_006_238_105_690_000, "ms": 6000.0}}
-    told = Counts({**counts(*[row] * 22).document, "columns": {"failed": 22}, "standstills": []}).told().splitlines()
-    assert told[:2] == ['columns: {"failed": 22}', 'causes: {"failed": {"timeout": 22}}']
-    assert told[2] == (
+    document = Counts({**counts(*[row] * 22).document, "requests": 99, "columns": {"failed": 22}, "standstills": []})
+    told = document.told().splitlines()
+    assert told[0] == "22 of 99 failed: 22 new timeout"
+    assert told[1:3] == ['columns: {"failed": 22}', 'causes: {"failed": {"timeout": 22}}']
+    assert told[3] == (
         "new to http://alfred-gateway: timeout, ? v1, status 0; "
         "due 0.900, sent 0.950, over 6.000, fault at 02:37:18.105690"
     )
     assert told[-1] == "and 2 more"
-    assert len(told) == 2 + 20 + 1
+    assert len(told) == 3 + 20 + 1
