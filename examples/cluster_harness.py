@@ -324,9 +324,8 @@ class Told:
         until = time.monotonic() + limit
         with self._changed:
             while True:
-                over = (
-                    not self._readers[0].is_alive() or time.monotonic() > until
-                )  # asked first: no line comes after it
+                # Asked before the events are: no line comes after it.
+                over = not self._readers[0].is_alive() or time.monotonic() > until
                 for event in self.events:
                     if event["event"] == name and all(event[key] == value for key, value in fields.items()):
                         return event
