@@ -40,7 +40,7 @@ CLOCK = SystemClock()
 BLUE, GREEN = Slot.BLUE, Slot.GREEN
 
 
-def eventually(condition: Callable[[], object], what: str, *, limit: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], what: str, *, limit: float = 60.0) -> None:
     """Wait until the condition holds; fail by its name at the limit."""
     until = time.monotonic() + limit
     while not condition():
@@ -225,7 +225,7 @@ class Load:
     """Users at a bounded rate, until stopped or ``limit`` seconds: kept-alive GET, new connections, and POST."""
 
     port: int
-    limit: float = 20.0
+    limit: float = 300.0
     pause: float = 0.004
     answers: Counter[str] = field(default_factory=Counter)
     """By slot, of the answers with status 200 whose header and body name the same slot."""
@@ -344,9 +344,9 @@ class Stage:
             said = (self.state / "logs" / "envoy.log").read_text()
             raise AssertionError(f"{error}; it said: {said[-2000:]}") from error
 
-    def wait_healthy(self, slot: Slot, count: int, *, limit: float = 10.0) -> None:
+    def wait_healthy(self, slot: Slot, count: int) -> None:
         """Wait until Envoy counts so many healthy replicas in the slot."""
-        eventually(lambda: self.counters(slot).healthy == count, f"{count} healthy in {slot}", limit=limit)
+        eventually(lambda: self.counters(slot).healthy == count, f"{count} healthy in {slot}")
 
     def counters(self, slot: Slot) -> PlaneCounters:
         """The slot's counters now."""
@@ -358,7 +358,7 @@ class Stage:
         before = plane.read_route(SERVICE)
         expect = before.version if before.slot is not None else None
         written = plane.write_route(SERVICE, to=to, fallback=fallback, fence=f"to-{to}", expect=expect)
-        plane.wait_applied(SERVICE, written.version, clock=CLOCK, until=after(CLOCK.now(), 5))
+        plane.wait_applied(SERVICE, written.version, clock=CLOCK, until=after(CLOCK.now(), 60))
 
     def admin(self, path: str) -> str:
         """What the admin API answers, asked by a client that is not ours."""

@@ -133,11 +133,11 @@ os._exit(0)
 
 
 def probes(ready: str = "/ready") -> Probes:
-    """Those of the specification, with a liveness probe that is quick enough for a test."""
+    """Those of the specification, with a liveness probe that is quick enough for a test, and no busy machine fails."""
     return Probes(
         startup=Probe(path="/healthz", period=3, failures=30),
         readiness=Probe(path=ready, period=5),
-        liveness=Probe(path="/live", period=0.2, failures=2),
+        liveness=Probe(path="/live", period=0.2, failures=5),
     )
 
 
@@ -287,12 +287,17 @@ def moves(snapshot: Snapshot, to: Slot, *, fallback: Slot | None = None) -> list
     ]
 
 
-def wait_for(platform: LocalPlatform, what: str, true: Callable[[Snapshot], bool], *, limit: float = 20) -> Snapshot:
+def wait_for(platform: LocalPlatform, what: str, true: Callable[[Snapshot], bool], *, limit: float = 60) -> Snapshot:
     """The first snapshot of which it is true."""
     for snapshot in platform.changes(until=soon(limit)):
         if true(snapshot):
             return snapshot
     raise AssertionError(what)
+
+
+def all_ready(now: Snapshot) -> bool:
+    """Both slots, to themselves and to the data plane: ``up`` waits for the active one only."""
+    return all(work.ready == work.replicas and work.reachable == work.replicas for work in now.workloads)
 
 
 def seen(platform: LocalPlatform, *, seconds: float) -> list[Snapshot]:
@@ -304,7 +309,7 @@ def seen(platform: LocalPlatform, *, seconds: float) -> list[Snapshot]:
     return found
 
 
-def eventually(what: str, true: Callable[[], bool], *, limit: float = 10) -> None:
+def eventually(what: str, true: Callable[[], bool], *, limit: float = 60) -> None:
     """Wait until it is true, and say what was waited for when it never was."""
     until = soon(limit)
     while not true():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.local.local_kit import (
     GREEN,
     Local,
     Users,
+    all_ready,
     get,
     local,
     moves,
@@ -47,13 +48,18 @@ if TYPE_CHECKING:
     from bluegreen.platforms.local.platform import LocalPlatform
     from bluegreen.ports import Grip
 
-pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.local, pytest.mark.slow]
+
+AT_ONCE = 15.0
+"""Seconds in which a busy machine tells a crash; one that is idle takes two. The limits of its probes are longer."""
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Local]:
     with local(tmp_path) as found:
         found.up()
+        with found.open() as platform:
+            wait_for(platform, "both slots are ready", all_ready)
         yield found
 
 
@@ -69,7 +75,7 @@ def grip(running: Local) -> Iterator[Grip]:
         yield held
 
 
-def verdict(platform: LocalPlatform, *, revision: str, limit: float = 20) -> Verdict:
+def verdict(platform: LocalPlatform, *, revision: str, limit: float = 60) -> Verdict:
     due: Instant | None = None
 
     def again() -> Instant | None:
@@ -113,7 +119,7 @@ def test_one_that_cannot_start_is_doomed_within_seconds_with_its_last_line(
     assert found.cause.reason == "crash loop"
     assert found.cause.exit_code == 1
     assert found.cause.detail == "no such setting: DATABASE"
-    assert CLOCK.now() - staged < 5, f"told after {CLOCK.now() - staged:.1f} s (staged in {staged - began:.1f} s)"
+    assert CLOCK.now() - staged < AT_ONCE, f"told after {CLOCK.now() - staged:.1f} s (staged in {staged - began:.1f} s)"
     told = platform.diagnose(found.cause, until=soon(1))
     assert told.log[-2:] == ("loading settings", "no such setting: DATABASE")
     assert told.where.endswith(f"{found.cause.pod.partition('@')[0]}.log")
@@ -123,16 +129,16 @@ def test_one_that_is_never_ready_says_which_probe_fails(running: Local, platform
     running.image("bad", "never-ready")
     platform.stage(running.spec(platform, GREEN, "bad", revision="r-2"), grip=grip, until=soon(30))
 
-    now = wait_for(platform, "a probe fails", lambda now: _failing(now).startswith("readiness"))
+    now = wait_for(platform, "its probe fails", lambda now: _failing(now) == "readiness: GET /ready answered 503")
 
-    assert _failing(now) == "readiness: GET /ready answered 503"
     assert isinstance(now.workload(BACKEND, GREEN).pods[0].containers[0].state, Running)
     with pytest.raises(DeadlineExceeded):
         verdict(platform, revision="r-2", limit=1)
 
 
 def _failing(now: Snapshot) -> str:
-    return next((c.failing for pod in now.workload(BACKEND, GREEN).pods for c in pod.containers if c.failing), "")
+    """Of the first replica."""
+    return next((c.failing for pod in now.workload(BACKEND, GREEN).pods[:1] for c in pod.containers), "")
 
 
 def test_after_a_bad_version_the_next_crash_is_told_as_fast(
@@ -143,7 +149,7 @@ def test_after_a_bad_version_the_next_crash_is_told_as_fast(
         platform.stage(running.spec(platform, GREEN, "bad", revision=revision), grip=grip, until=soon(30))
         staged = CLOCK.now()
         assert isinstance(verdict(platform, revision=revision), Doomed)
-        assert CLOCK.now() - staged < 5
+        assert CLOCK.now() - staged < AT_ONCE
 
 
 def test_supervisord_rests_after_crashes_and_stages(running: Local, platform: LocalPlatform, grip: Grip) -> None:
@@ -242,8 +248,8 @@ def test_a_program_sees_its_own_slot_and_nothing_of_the_shell(tmp_path: Path, mo
 def test_a_killed_replica_is_seen_and_comes_back(running: Local, platform: LocalPlatform) -> None:
     victim = processes.recorded(running.layout.pids / f"{BACKEND}-blue-0")
     assert victim is not None
-    watch = platform.changes(until=soon(20))
-    assert next(watch).workload(BACKEND, BLUE).ready == 2
+    watch = platform.changes(until=soon(60))
+    next(now for now in watch if now.workload(BACKEND, BLUE).ready == 2)
     victim.signal(signal.SIGKILL)
 
     seen = next(now for now in watch if now.workload(BACKEND, BLUE).ready == 1)
@@ -273,7 +279,7 @@ def test_one_that_is_alive_in_name_only_is_started_again(running: Local, platfor
 
 
 def test_changes_tell_a_route_that_somebody_else_wrote(running: Local, platform: LocalPlatform) -> None:
-    watch = platform.changes(until=soon(10))
+    watch = platform.changes(until=soon(60))
     before = next(watch)
     with running.open() as other, taken(running.lock()) as grip:
         (first, *_) = moves(before, GREEN)
@@ -293,7 +299,7 @@ def test_changes_end_by_deadline_interrupt_or_lost_lock(running: Local, platform
         list(platform.changes(until=soon(5)))
     with taken(running.lock()) as grip:
         platform.route([], grip=grip, until=soon(1))
-        watch = platform.changes(until=soon(10))
+        watch = platform.changes(until=soon(60))
         next(watch)
         rollback = running.lock()
         newer = rollback.preempt(purpose("rb-1", RunKind.ROLLBACK))
@@ -318,10 +324,17 @@ def test_after_a_lost_lock_nothing_is_written(running: Local, platform: LocalPla
             write()
 
     after = platform.snapshot(until=soon(5))
-    assert (after.routes, after.workloads) == (before.routes, before.workloads)
+    assert _written(after) == _written(before)
     results = platform.route(moves(before, GREEN), grip=newer, until=soon(5))
     assert all(isinstance(result, Moved) for result in results)
     rollback.release(newer)
+
+
+def _written(now: Snapshot) -> object:
+    """What writes leave behind; a look of a busy machine may find a replica silent."""
+    works = [(work.service, work.slot, work.image, work.replicas, work.revision) for work in now.workloads]
+    pods = [pod.name for work in now.workloads for pod in work.pods]
+    return works, pods, [(route.service, route.slot, route.version, route.fallback) for route in now.routes]
 
 
 def test_a_route_judged_on_an_old_version_is_refused(running: Local, platform: LocalPlatform, grip: Grip) -> None:
@@ -424,9 +437,8 @@ def test_without_agent_and_supervisord_it_still_sees_and_routes(
         agent.signal(signal.SIGKILL)
         assert not processes.wait_gone([agent], clock=CLOCK, until=soon(5))
 
-    now = platform.snapshot(until=soon(5))
+    now = wait_for(platform, "it sees all of them", all_ready)
 
-    assert [work.ready for work in now.workloads] == [2, 2, 2, 2]
     results = platform.route(moves(now, GREEN, fallback=BLUE), grip=grip, until=soon(5))
     assert all(isinstance(result, Moved) for result in results)
     assert get(running.ports[BACKEND]) == (200, "green v1")

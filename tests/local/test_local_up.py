@@ -24,6 +24,7 @@ from tests.local.local_kit import (
     GREEN,
     Local,
     Users,
+    all_ready,
     eventually,
     get,
     local,
@@ -42,9 +43,9 @@ from bluegreen.platforms.local.addresses import Ports, bindable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bluegreen.domain.snapshot import Workload
+    from bluegreen.domain.snapshot import Snapshot, Workload
 
-pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.local, pytest.mark.slow]
 
 
 @pytest.fixture
@@ -204,19 +205,28 @@ def an_up_of_its_own(fresh: Local) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", program])
 
 
-def supervisord_of(process: subprocess.Popen[bytes]) -> psutil.Process | None:
-    """The one that it has just started and that is not a daemon yet."""
-    children = psutil.Process(process.pid).children()
-    return next((child for child in children if "supervisor.supervisord" in child.cmdline()), None)
+def suspended_supervisord(starting: subprocess.Popen[bytes]) -> psutil.Process:
+    """The one that it has just started, stopped as soon as it is seen: in a moment it would be a daemon."""
+    caught: list[psutil.Process] = []
+
+    def catch() -> bool:
+        for child in psutil.Process(starting.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if "supervisor.supervisord" in child.cmdline():
+                    child.suspend()
+                    caught.append(child)
+        return bool(caught)
+
+    eventually("supervisord is started", catch)
+    (started,) = caught
+    assert started.children() == [], "it is a daemon already"
+    return started
 
 
 def test_a_supervisord_that_a_killed_up_has_started_is_awaited(fresh: Local) -> None:
     """It was started, does not answer yet, and nobody has recorded it: the next one must not start another."""
     with an_up_of_its_own(fresh) as killed:
-        eventually("supervisord is started", lambda: supervisord_of(killed) is not None)
-        started = supervisord_of(killed)
-        assert started is not None, "it is a daemon already"
-        started.suspend()
+        started = suspended_supervisord(killed)
         killed.kill()
     with ThreadPoolExecutor() as pool:
         following = pool.submit(fresh.up)
@@ -225,7 +235,7 @@ def test_a_supervisord_that_a_killed_up_has_started_is_awaited(fresh: Local) -> 
         following.result(timeout=60)
     assert fresh.supervisord().alive()
     with fresh.open() as platform:
-        assert [work.ready for work in platform.snapshot(until=soon(5)).workloads] == [2, 2, 2, 2]
+        wait_for(platform, "all are ready", all_ready)
 
 
 def is_awaited(event: Event) -> bool:
@@ -257,12 +267,13 @@ def test_envoy_killed_comes_back_by_itself(fresh: Local) -> None:
             return get(port) == (200, "blue v1")
         return False
 
-    eventually("a new Envoy serves", serves_again, limit=5)
+    eventually("a new Envoy serves", serves_again)
 
 
 def test_the_agent_killed_comes_back_and_remembers_restarts(fresh: Local) -> None:
     fresh.up()
     with fresh.open() as platform:
+        wait_for(platform, "all are ready", all_ready)
         victim = processes.recorded(fresh.layout.pids / f"{BACKEND}-green-0")
         assert victim is not None
         victim.signal(signal.SIGKILL)
@@ -273,8 +284,15 @@ def test_the_agent_killed_comes_back_and_remembers_restarts(fresh: Local) -> Non
 
         eventually("a new agent listens", lambda: processes.recorded(fresh.layout.pids / "agent") not in {None, agent})
         for now in seen(platform, seconds=2):
-            assert [work.ready for work in now.workloads] == [2, 2, 2, 2], "a new agent called a replica unready"
+            assert unasked(now) == [], "a new agent called a replica unready"
             assert now.workload(BACKEND, GREEN).pods[0].restarts == 1
+
+
+def unasked(now: Snapshot) -> list[str]:
+    """The replicas that are said not to be ready, though no probe of theirs has failed, as on a busy machine it may."""
+    pods = [pod for work in now.workloads for pod in work.pods]
+    assert len(pods) == 8
+    return [pod.name for pod in pods if not (pod.ready or any(each.failing for each in pod.containers))]
 
 
 def _back(work: Workload) -> bool:
@@ -285,7 +303,7 @@ def test_what_up_found_ready_the_agent_does_not_call_unready(fresh: Local) -> No
     fresh.up()
     with fresh.open() as platform:
         for now in seen(platform, seconds=2):
-            assert [work.ready for work in now.slot_workloads(BLUE)] == [2, 2]
+            assert not [name for name in unasked(now) if "-blue-" in name]
 
 
 def test_two_at_once_are_refused_by_name(fresh: Local) -> None:
