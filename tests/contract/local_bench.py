@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.contract.bench import Make
-from tests.local.local_kit import Local, get, local, stack
+from tests.local.local_kit import Local, all_ready, get, local, stack, wait_for
 
 from bluegreen.clock import SystemClock
 from bluegreen.domain.image import ImageReference
@@ -158,6 +158,8 @@ def local_bench() -> Iterator[LocalBench]:
         for name in ("backend", "gateway"):
             (running.images / "demo" / name / "v1" / "behaviour").write_text("hasty")
         running.up()
+        with running.open() as platform:
+            wait_for(platform, "both slots are ready", all_ready)
         bench = LocalBench(running)
         try:
             yield bench
