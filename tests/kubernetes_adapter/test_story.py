@@ -27,6 +27,9 @@ from bluegreen.platforms.kubernetes.transport import Api
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+BUSY = 20.0
+"""Seconds for what takes a moment, on a machine that is busy."""
+
 STACK = Stack(
     name="shop",
     services=(
@@ -304,7 +307,7 @@ def test_while_the_run_goes_on_trouble_is_news_once(clock: RecordingClock) -> No
 
 
 def test_a_hanging_api_server_holds_up_nobody() -> None:
-    """In real time: neither the run, nor its end by more than the farewell."""
+    """In real time: neither the run, nor its end by more than the farewell. In its own the server hangs for ever."""
     real, clock = SystemClock(), RecordingClock()
     with serve(silence) as server:
         one = story(server, clock, farewell=FAREWELL)
@@ -313,10 +316,11 @@ def test_a_hanging_api_server_holds_up_nobody() -> None:
         one(BACK)
         took = real.now() - began
         wait_until(lambda: bool(posted(server)), what="the first Event to be posted")
+        began = real.now()
         why = one.close()
         ended = real.now() - began
-    assert took < 0.2
-    assert ended < FAREWELL + 1.0
+    assert took < BUSY
+    assert ended < FAREWELL + BUSY
     assert why == "the API server took no Events within 1 s"
     assert len(posted(server)) == 1
 

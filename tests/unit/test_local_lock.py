@@ -16,6 +16,7 @@ from bluegreen.platforms.local.fence import Fence, FenceFile
 from bluegreen.platforms.local.layout import Layout
 from bluegreen.platforms.local.lock import LocalLock
 from bluegreen.ports import Purpose
+from bluegreen.testing import FakeClock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,14 +57,14 @@ def fence_of(layout: Layout) -> FenceFile:
 
 
 def test_a_second_one_is_told_who_holds_it_and_waits_to_its_limit(layout: Layout) -> None:
-    first, second = LocalLock(layout, clock=CLOCK), LocalLock(layout, clock=CLOCK)
-    first.take(purpose("r-1"), until=soon())
-    began = CLOCK.now()
+    clock = FakeClock()
+    first, second = LocalLock(layout, clock=clock), LocalLock(layout, clock=clock)
+    first.take(purpose("r-1"), until=clock.now())
 
     with pytest.raises(HeldBy, match="release r-1 by ann") as refused:
-        second.take(purpose("r-2"), until=soon(0.2))
+        second.take(purpose("r-2"), until=Instant(0.2))
 
-    assert 0.2 <= CLOCK.now() - began < 1
+    assert clock.now() == 0.2
     assert refused.value.holder.startswith("release r-1 by ann")
     assert refused.value.exit_code == 4
 
@@ -101,13 +102,13 @@ def test_the_kernel_frees_the_lock_of_a_killed_process(layout: Layout) -> None:
 
 
 def test_a_rollback_takes_over_at_once_and_the_first_loses_its_next_write(layout: Layout) -> None:
-    running, rollback = LocalLock(layout, clock=CLOCK), LocalLock(layout, clock=CLOCK)
-    grip = running.take(purpose("r-1"), until=soon())
-    began = CLOCK.now()
+    clock = FakeClock()
+    running, rollback = LocalLock(layout, clock=clock), LocalLock(layout, clock=clock)
+    grip = running.take(purpose("r-1"), until=clock.now())
 
     newer = rollback.preempt(purpose("rb-1", RunKind.ROLLBACK))
 
-    assert CLOCK.now() - began < 0.2
+    assert clock.now() == 0.0, "it has waited"
     with pytest.raises(LostLock, match="rollback rb-1 by ann") as lost, fence_of(layout).held(grip):
         pytest.fail("the old grip may not write")
     assert lost.value.taken_by.startswith("rollback rb-1 by ann")

@@ -42,7 +42,7 @@ class Page(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The page, when the server lets it go."""
-        self.server.let_go.wait(10)
+        self.server.let_go.wait(60)
         status = self.server.status if self.path == NAMES.path else 404
         self.send_response(status)
         if self.server.announced:
@@ -162,11 +162,11 @@ def test_a_pod_that_is_gone_and_one_without_an_address_are_gaps() -> None:
 def test_one_that_hangs_is_a_gap_at_the_deadline_and_holds_up_nobody() -> None:
     with serving(COUNTS, hangs=True) as stuck, serving(COUNTS + TIMES) as one:
         started = CLOCK.now()
-        reading = read(pod("a", stuck.address), pod("b", one.address), limit=0.3)
+        reading = read(pod("a", stuck.address), pod("b", one.address), limit=3.0)
         took = CLOCK.now() - started
     assert [each.pod for each in reading.pods] == ["b"]
     assert [gap.pod for gap in reading.gaps] == ["a"]
-    assert took < 2
+    assert took < 30
 
 
 FORESEEN = Finding(severity=Severity.WARN, text="nothing will be counted")
