@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.docs.kit import ROOT, Reader, commands, environment
 from tests.docs.register import ELSEWHERE, HERE, NOT_RUN, bare
+from tests.local.dataplane_kit import free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,19 +22,10 @@ PATIENT = {"p95_overhead_ms: 500": "p95_overhead_ms: 5000"}
 """Half a second in which a machine that is busy with other suites does nothing is no slowness of the page's service."""
 
 
-def free_ports(count: int) -> list[str]:
-    """Ports that nobody listens on now, each another one."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    found = [str(each.getsockname()[1]) for each in held]
-    for each in held:
-        each.close()
-    return found
-
-
 @pytest.fixture
 def reader(tmp_path: Path) -> Iterator[Reader]:
     """In the checkout, as after make; what a page leaves running is ended."""
-    words = {**dict(zip(PORTS, free_ports(len(PORTS)), strict=True)), **PATIENT}
+    words = {**dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)), **PATIENT}
     reader = Reader(ROOT, words=words, environment=environment(tmp_path))
     try:
         yield reader
