@@ -265,7 +265,7 @@ def test_it_says_that_it_still_waits(way: Way, index: Index) -> None:
         end_all([job])
 
     assert (job.returncode, out.startswith("bluegreen ")) == (0, True)
-    assert err.startswith("bluegreen: ready after ")
+    assert err.splitlines()[-1].startswith("bluegreen: ready after ")  # a busy machine may say once more that it waits
 
 
 @pytest.mark.soak
