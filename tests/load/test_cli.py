@@ -16,7 +16,7 @@ from bluegreen.load.cli import main
 if TYPE_CHECKING:
     from pathlib import Path
 
-FAST = ["--duration", "0.1", "--timeout", "1"]
+FAST = ["--duration", "0.1", "--timeout", "10"]
 
 
 def read(path: Path) -> Any:
@@ -50,8 +50,9 @@ def test_fail_on_loss(script: list[Deed], code: int) -> None:
 @pytest.mark.slow
 def test_wrong_answers_of_the_bad_version_are_its_own(tmp_path: Path) -> None:
     script = [Deed.STATUS_500, Deed.ERROR_PAGE, Deed.LATE, Deed.RESET_AT_ONCE]
-    judging = ["--contains", "new=right", "--slow-over", "100", "--json", str(tmp_path / "result.json")]
-    with Server(script, version="v2") as server, Server(script, version="v2") as twin:
+    judging = ["--contains", "new=right", "--slow-over", "2000", "--timeout", "20"]
+    judging += ["--json", str(tmp_path / "result.json")]
+    with Server(script, version="v2", late=2.5) as server, Server(script, version="v2", late=2.5) as twin:
         assert main([server.url, *FAST, "--new", "100", *judging, "--bad-version", "v2"]) == 0
         blamed = read(tmp_path / "result.json")
         assert main([twin.url, *FAST, "--new", "100", *judging]) == 0

@@ -12,6 +12,9 @@ from tests.load.misbehaving import Deed, Server, WsDeed
 
 from bluegreen.load import Cause, Kind, KindPlan, LoadPlan, LoadResult, Stop, run, run_async, to_text
 
+LONG_ENOUGH = 3.0
+"""Seconds, for a limit that is to be reached: a busy machine has sent what it had to by then."""
+
 
 def causes(result: LoadResult) -> Counter[str]:
     return Counter(record.cause.value for record in result.records)
@@ -28,7 +31,7 @@ def one_kind(server: Server, kind: Kind, *, rate: float, seconds: float, timeout
 def test_a_server_that_stalls_slows_no_client_down(kind: Kind) -> None:
     hang = WsDeed.HANG if kind is Kind.WEBSOCKET else Deed.HANG
     with Server(always=hang) as server:
-        result = run(one_kind(server, kind, rate=200.0, seconds=0.5, timeout=0.4))
+        result = run(one_kind(server, kind, rate=200.0, seconds=0.5, timeout=LONG_ENOUGH))
         assert server.requests == 100, "everything due was sent, though nothing was answered"
     assert causes(result) == {"timeout": 100}
     assert result.run.unsent == 0
@@ -37,16 +40,16 @@ def test_a_server_that_stalls_slows_no_client_down(kind: Kind) -> None:
 @pytest.mark.slow
 def test_latency_counts_from_when_a_request_was_due() -> None:
     async def stand_still() -> LoadResult:
-        """Hold up the generator itself for 0.3 s in the middle of its run."""
+        """Hold up the generator itself for 0.3 s, long before the end of its run."""
         with Server() as server:
             async with asyncio.TaskGroup() as tasks:
-                load = tasks.create_task(run_async(one_kind(server, Kind.KEEPALIVE, rate=100.0, seconds=0.5)))
+                load = tasks.create_task(run_async(one_kind(server, Kind.KEEPALIVE, rate=100.0, seconds=2.0)))
                 await asyncio.to_thread(server.wait_for_requests, 5)
                 time.sleep(0.3)  # noqa: ASYNC251 - it must not let the loop go on
             return await load
 
     result = asyncio.run(stand_still())
-    assert result.columns.ok == result.columns.total == 50, "what was late is sent nevertheless"
+    assert result.columns.ok == result.columns.total == 200, "what was late is sent nevertheless"
     (row,) = result.tables.latency
     assert row.from_due.max >= 250.0, "a user would have waited that long"
     assert result.tables.lateness.max >= 250.0, "and the generator says that it was its own doing"
@@ -100,9 +103,9 @@ def test_kinds_of_the_same_rate_take_turns() -> None:
 @pytest.mark.slow
 def test_what_is_under_way_at_the_end_is_waited_for_up_to_its_own_limit() -> None:
     with Server([Deed.RIGHT] * 9 + [Deed.HANG]) as server:
-        result = run(one_kind(server, Kind.NEW, rate=100.0, seconds=0.1, timeout=0.5))
+        result = run(one_kind(server, Kind.NEW, rate=100.0, seconds=0.1, timeout=LONG_ENOUGH))
     assert causes(result) == {"none": 9, "timeout": 1}
-    assert result.run.seconds >= 0.59
+    assert result.run.seconds >= 0.09 + LONG_ENOUGH
     assert result.columns.failed == 1
 
 
@@ -129,7 +132,9 @@ async def stopped(server: Server, plan: LoadPlan, *, wishes: int) -> LoadResult:
 def test_a_stop_waits_for_answers_and_a_second_one_counts_them_as_lost(kind: Kind) -> None:
     hang = WsDeed.HANG if kind is Kind.WEBSOCKET else Deed.HANG
     with Server(always=hang) as server:
-        once = asyncio.run(stopped(server, one_kind(server, kind, rate=200.0, seconds=60.0, timeout=0.3), wishes=1))
+        once = asyncio.run(
+            stopped(server, one_kind(server, kind, rate=200.0, seconds=60.0, timeout=LONG_ENOUGH), wishes=1)
+        )
     with Server(always=hang) as server:
         twice = asyncio.run(stopped(server, one_kind(server, kind, rate=200.0, seconds=60.0, timeout=30.0), wishes=2))
     assert set(causes(once)) == {"timeout"}
@@ -143,7 +148,7 @@ def test_a_stop_waits_for_answers_and_a_second_one_counts_them_as_lost(kind: Kin
 @pytest.mark.slow
 def test_more_connections_than_allowed_are_counted_and_not_hidden() -> None:
     with Server(always=Deed.HANG) as server:
-        kind = KindPlan(kind=Kind.NEW, rate=100.0, timeout=1.0)
+        kind = KindPlan(kind=Kind.NEW, rate=100.0, timeout=LONG_ENOUGH)
         result = run(LoadPlan(url=server.url, duration=0.2, kinds=(kind,), max_connections=5))
         assert server.connections == 5
     assert causes(result) == {Cause.TIMEOUT.value: 5, Cause.NO_CONNECTION.value: 15}
