@@ -38,6 +38,7 @@ def test_control_without_a_switch_nothing_is_lost(stack: LocalStack, start_load:
 
 def test_a_hundred_switches_back_and_forth_lose_nothing(stack: LocalStack, start_load: StartLoad) -> None:
     stack.image("v2")
+    stack.allow_slowness()
     load = start_load(stack, rates=CALM)
     time.sleep(SETTLE)
     stack.deploy("v2", "--validation-time", "2")
@@ -74,6 +75,7 @@ KILLED_DEPLOYS = 8
 
 def test_deploys_killed_at_seeded_instants_lose_nothing(stack: LocalStack, start_load: StartLoad) -> None:
     """The instants cover all phases; the same deploy again ends what was left."""
+    stack.allow_slowness()
     load = start_load(stack, rates=CALM)
     chance = random.Random(SEED + 1)
     tags = {"v1"}
