@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,8 +83,12 @@ def test_a_stream_comes_through_whole_and_says_that_its_connection_ends(stack: S
 def test_a_stream_comes_line_by_line_and_ends_with_its_client(stack: Stack) -> None:
     with begun_stream(stack.gateway.port, "/api/stream?chunks=2&interval=9"):
         assert stack.gateway.count("alfred_gateway_requests_in_flight") == 1
-    eventually(lambda: stack.gateway.count("alfred_gateway_requests_in_flight") == 0, "it sees that its client left")
-    eventually(lambda: stack.backend.count("alfred_backend_requests_in_flight") == 0, "the backend is let go, too")
+    eventually(
+        lambda: stack.gateway.count("alfred_gateway_requests_in_flight") == 0, "it sees that its client left", limit=5
+    )
+    eventually(
+        lambda: stack.backend.count("alfred_backend_requests_in_flight") == 0, "the backend is let go, too", limit=5
+    )
 
 
 def test_ordinary_connections_are_kept(stack: Stack) -> None:
@@ -95,13 +98,10 @@ def test_ordinary_connections_are_kept(stack: Stack) -> None:
 
 
 def test_small_answers_do_not_wait_for_each_others_acknowledgement(stack: Stack) -> None:
-    """With Nagle's algorithm on, at the gateway or the backend, the most wait 40 ms and more, on any day."""
     with Client(stack.gateway.port) as client:
-        eventually(lambda: usual_seconds(client) < 0.035, "small answers come sooner than acknowledgements")
-
-
-def usual_seconds(client: Client) -> float:
-    return median(client.ask("/api/work").seconds for _ in range(21))
+        took = [client.ask("/api/work").seconds for _ in range(21)]
+    # A busy machine slows down some of them, the algorithm every one but the first.
+    assert min(took[5:]) < 0.035, "40 ms and more: Nagle's algorithm is on, at the gateway or the backend"
 
 
 def test_a_websocket_is_answered_in_slot_and_version(stack: Stack) -> None:

@@ -40,10 +40,10 @@ def test_cannot_start_says_why_last_and_exits_3(launch: Launcher) -> None:
 
 
 def test_crash_after_serves_until_then_and_exits_7(launch: Launcher) -> None:
-    backend = launch.service("backend", ALFRED_FAULT="crash-after=5")
+    backend = launch.service("backend", ALFRED_FAULT="crash-after=2")
     assert backend.ask("/health").status == 200
     assert backend.exit_status() == 7
-    assert backend.log.splitlines()[-1] == "alfred: crashed after 5 s of life, as ALFRED_FAULT wants"
+    assert backend.log.splitlines()[-1] == "alfred: crashed after 2 s of life, as ALFRED_FAULT wants"
 
 
 def test_never_ready_lives(launch: Launcher) -> None:
@@ -63,7 +63,7 @@ def test_errors_are_an_exact_share_spread_evenly(launch: Launcher, percent: int,
     gateway = launch.stack(ALFRED_FAULT=f"errors={percent}").gateway
     assert failed(statuses(gateway, ["GET", "POST"] * 50)) == numbers
     assert gateway.by_status()["500"] == percent
-    eventually(lambda: probes(gateway) == [200, 200, 200], "a version that fails its users can look healthy")
+    assert probes(gateway) == [200, 200, 200], "a version that fails its users can look healthy"
 
 
 def test_post_errors_leave_get_alone(launch: Launcher) -> None:
@@ -87,12 +87,12 @@ def test_slow_is_the_gateways_own_overhead(launch: Launcher) -> None:
     assert gateway.ask("/healthz").seconds < 1, "probes see nothing of it"
 
 
-@pytest.mark.parametrize(("fault", "slow"), [("tail=1500@20", [5, 10]), ("tail=1500", [10])])
+@pytest.mark.parametrize(("fault", "slow"), [("tail=2000@20", [5, 10]), ("tail=2000", [10])])
 def test_tail_is_slow_only_there(launch: Launcher, fault: str, slow: list[int]) -> None:
     gateway = launch.stack(ALFRED_FAULT=fault).gateway
     with Client(gateway.port) as client:
         took = [client.ask("/api/work").seconds for _ in range(10)]
-    assert [number for number, seconds in enumerate(took, start=1) if seconds >= 1.5] == slow
+    assert [number for number, seconds in enumerate(took, start=1) if seconds >= 2] == slow
 
 
 def test_an_error_page_counts_as_200(launch: Launcher) -> None:
@@ -139,10 +139,10 @@ def test_memory_grows_by_request_and_is_really_taken(launch: Launcher) -> None:
 
 
 def test_faults_add_up(launch: Launcher) -> None:
-    gateway = launch.stack(ALFRED_FAULT="errors=50, tail=1500@50").gateway
+    gateway = launch.stack(ALFRED_FAULT="errors=50, tail=2000@50").gateway
     with Client(gateway.port) as client:
         answers = [client.ask("/api/work") for _ in range(4)]
-    assert [(answer.status, answer.seconds >= 1.5) for answer in answers] == [(200, False), (500, True)] * 2
+    assert [(answer.status, answer.seconds >= 2) for answer in answers] == [(200, False), (500, True)] * 2
 
 
 def test_a_fault_of_the_backend_is_told_with_the_backends_name(launch: Launcher) -> None:

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.examples.kit import Client, RawWebSocket, eventually
+from tests.examples.kit import END_LIMIT, Client, RawWebSocket, eventually
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -60,7 +60,7 @@ def talk_on(websocket: ClientConnection) -> NoReturn:
 
 def test_kept_alive_clients_lose_nothing_and_are_told(launch: Launcher, background: ThreadPoolExecutor) -> None:
     backend = launch.service("backend")
-    blue = launch.gateway(backend, LAME_DUCK_SECONDS="3")
+    blue = launch.gateway(backend, LAME_DUCK_SECONDS="3")  # in which each client asks, on a busy machine as well
     green = launch.gateway(backend, SLOT="green", VERSION="v2")
     over = threading.Event()
     with ExitStack() as ending:
@@ -74,7 +74,7 @@ def test_kept_alive_clients_lose_nothing_and_are_told(launch: Launcher, backgrou
         assert blue.exit_status() == 0
         over.set()
         for run in runs:
-            run.result(10)
+            run.result(END_LIMIT)
     for client in clients:
         assert {answer.status for answer in client.answers} == {200}
         blues = [answer for answer in client.answers if answer.who == ("blue", "v1")]
@@ -98,13 +98,13 @@ def test_a_leaving_backend_is_not_healthy_and_works(launch: Launcher) -> None:
     assert [backend.ask(path).status for path in ("/health", "/api/work")] == [503, 200]
 
 
-@pytest.mark.parametrize("path", ["/api/slow?seconds=3", "/api/stream?chunks=4&interval=1"])
+@pytest.mark.parametrize("path", ["/api/slow?seconds=4", "/api/stream?chunks=5&interval=1"])
 def test_what_is_in_flight_is_finished(launch: Launcher, background: ThreadPoolExecutor, path: str) -> None:
     gateway = launch.stack(LAME_DUCK_SECONDS="0.2").gateway
     under_way = background.submit(gateway.ask, path)
     gateway.wait_for_requests(1)
     gateway.terminate()
-    answer = under_way.result(10)
+    answer = under_way.result(END_LIMIT)
     assert (answer.status, answer.closes) == (200, True)
     assert answer.seconds > 1, "it outlasted the lame duck"
     assert gateway.exit_status() == 0
@@ -174,7 +174,7 @@ def test_a_second_signal_ends_it_sooner_and_as_gracefully(
     gateway.wait_for_requests(1)
     gateway.terminate()
     gateway.process.send_signal(second)
-    assert under_way.result(10).status == 200
+    assert under_way.result(END_LIMIT).status == 200
     assert gateway.exit_status() == 0
 
 
