@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
+pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1800)]
 
 PORTS = ("8001", "8002")
 """What the pages say; others that are free are typed instead, for somebody may use them on this machine."""

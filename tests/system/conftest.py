@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from harness import StartLoad
 
-LOAD_LIMIT = 400.0
+LOAD_LIMIT = 1500.0
 """Seconds after which any load of these tests stops by itself."""
 
 

@@ -14,7 +14,7 @@ from harness import SETTLE, Counts, Rates
 if TYPE_CHECKING:
     from harness import LocalStack, StartLoad
 
-pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
+pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak, pytest.mark.timeout(1800)]
 
 SWITCHES = 100
 SEED = 20_261_124
