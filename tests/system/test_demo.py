@@ -16,7 +16,8 @@ LAST_LINE = re.compile(r"demo: requests=(\d+) failed=(\d+) answered_badly=(\d+) 
 
 
 def run_demo(*words: str) -> tuple[int, tuple[int, ...], str]:
-    done = subprocess.run([sys.executable, str(DEMO), *words], capture_output=True, text=True, timeout=400, check=False)
+    words = (sys.executable, str(DEMO), "--busy", *words)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=580, check=False)
     last = LAST_LINE.fullmatch(done.stdout.splitlines()[-1])
     assert last, done.stdout + done.stderr
     return done.returncode, tuple(map(int, last.groups())), done.stdout
