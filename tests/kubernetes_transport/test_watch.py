@@ -423,7 +423,7 @@ def test_closing_ends_a_silent_watch_at_once() -> None:
         reflector.start()
         heard_at_least(server, 2)
         reflector.close()
-        assert [thread.name for thread in threading.enumerate() if thread.name == "watch pods"] == []
+        wait_until(lambda: not [one for one in threading.enumerate() if one.name == "watch pods"], what="its end")
         assert reflector.trouble is None, "being closed is no trouble"
 
 
