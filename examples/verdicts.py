@@ -49,7 +49,7 @@ TABLE = (
         words=("--health-retries", "2"),
     ),
     Row(fault="error-page", code=1, outcome=FAILED, cause="the pair answers", phase="deploy", badly=False),
-    Row(fault="crash-after=6", code=3, outcome=ROLLED_BACK, cause="crash", phase="switch", badly=False, crash=True),
+    Row(fault="crash-after=8", code=3, outcome=ROLLED_BACK, cause="crash", phase="switch", badly=False, crash=True),
     Row(fault="errors=1", code=0, outcome=NOT_PROVEN, cause="error share", phase="observe", badly=True),
     Row(fault="errors=5", code=3, outcome=ROLLED_BACK, cause="error share", phase="switch", badly=True),
     Row(fault="errors=100", code=1, outcome=FAILED, cause="the pair answers", phase="deploy", badly=False),
@@ -127,7 +127,7 @@ def in_cluster() -> tuple[Row, ...]:
     return tuple(_in_cluster(row) for row in TABLE)
 
 
-CRASHES = {"crash-after=6": "crash-after=20", "crash-after=24": "crash-after=24"}
+CRASHES = {"crash-after=8": "crash-after=20", "crash-after=24": "crash-after=24"}
 STAYED = "over connections from before the switch"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import SETTLE, Rates
-from verdicts import TABLE, Row
+from verdicts import RELEASED, TABLE, Row
 
 if TYPE_CHECKING:
     from harness import Counts, LocalStack, StartLoad
@@ -20,11 +20,19 @@ RATES = Rates(new=30, keepalive=60, slow=2, post=25, stream=5, websocket=12)
 """Some 120 metered requests a second: 1,200 in the window."""
 
 
-@pytest.mark.parametrize("row", TABLE, ids=[" ".join([row.fault, *row.words]) for row in TABLE])
-def test_each_bad_version_meets_its_verdict(row: Row, stack: LocalStack, start_load: StartLoad) -> None:
-    stack.image("v2", fault=row.fault)
+def on_a_busy_machine(row: Row, stack: LocalStack) -> str:
+    """Its fault. The machine may be slow by itself, which must not be what a version that is released is judged by."""
     if not row.of_slowness:
         stack.allow_slowness()
+    elif row.outcome == RELEASED:
+        stack.allow_slowness(limit_ms=1000)
+        return row.fault.replace("=400", "=1500")
+    return row.fault
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[" ".join([row.fault, *row.words]) for row in TABLE])
+def test_each_bad_version_meets_its_verdict(row: Row, stack: LocalStack, start_load: StartLoad) -> None:
+    stack.image("v2", fault=on_a_busy_machine(row, stack))
     load = start_load(stack, bad=["v2"], rates=RATES)
     time.sleep(SETTLE)
     done = stack.deploy("v2", "--validation-time", WINDOW, *row.words, code=row.code, output="json")
