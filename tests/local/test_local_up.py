@@ -60,11 +60,15 @@ def shared_memory(stack: Local) -> Path:
     return Path(f"/dev/shm/envoy_shared_memory_{base}0")
 
 
+def wait_for_both(stack: Local) -> None:
+    """Wait for the idle slot, too, which ``up`` does not."""
+    with stack.open() as platform:
+        wait_for(platform, "both slots are ready", all_ready)
+
+
 def switch_to_green(stack: Local) -> None:
     with stack.open() as platform, taken(stack.lock()) as grip:
-        before = wait_for(
-            platform, "green is ready", lambda now: all(work.reachable == 2 for work in now.slot_workloads(GREEN))
-        )
+        before = wait_for(platform, "green is ready", all_ready)
         platform.route(moves(before, GREEN, fallback=BLUE), grip=grip, until=soon(5))
 
 
@@ -80,6 +84,7 @@ def test_up_serves_both_services_in_both_slots(fresh: Local) -> None:
 
 def test_up_again_does_nothing_and_keeps_the_ports(fresh: Local) -> None:
     first = fresh.up()
+    wait_for_both(fresh)
     before = fresh.processes()
 
     again = fresh.up()
@@ -91,6 +96,7 @@ def test_up_again_does_nothing_and_keeps_the_ports(fresh: Local) -> None:
 
 def test_down_leaves_no_process_socket_port_or_shared_memory(fresh: Local) -> None:
     found = fresh.up()
+    wait_for_both(fresh)
     living = fresh.processes()
     memory = shared_memory(fresh)
     assert memory.exists() == Path("/dev/shm").is_dir()
@@ -234,8 +240,7 @@ def test_a_supervisord_that_a_killed_up_has_started_is_awaited(fresh: Local) -> 
         started.resume()
         following.result(timeout=60)
     assert fresh.supervisord().alive()
-    with fresh.open() as platform:
-        wait_for(platform, "all are ready", all_ready)
+    wait_for_both(fresh)
 
 
 def is_awaited(event: Event) -> bool:

@@ -695,7 +695,7 @@ def test_a_full_disk_stops_a_release_before_anything_is_written(small: FullDiskS
 
 
 def test_a_full_disk_in_the_window_brings_users_back(small: FullDiskStack) -> None:
-    words = ("deploy", *images_of("v2"), "--validation-time", "4", "--output", "json")
+    words = ("deploy", *images_of("v2"), "--validation-time", "8", "--output", "json")
     with small.start(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         read_until(process.stdout, "proved")
