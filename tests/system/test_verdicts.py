@@ -52,6 +52,9 @@ def test_each_bad_version_meets_its_verdict(row: Row, stack: LocalStack, start_l
 
 
 REPLICAS = 2
+DYING_MS = 250.0
+"""A process that ends closes its connections one by one; on a busy machine others get the processor in between, and
+somebody asks over one that is still open."""
 
 
 def only_what_was_under_way(counts: Counts) -> bool:
@@ -63,6 +66,6 @@ def only_what_was_under_way(counts: Counts) -> bool:
     lost = [row for row in counts.document["not_ok"] if row["column"] in {"failed", "answered_badly"}]
     ends = list[float]()
     for row in sorted(lost, key=lambda row: float(row["end"]["ms"])):
-        if not any(row["sent"]["ms"] <= end for end in ends):
+        if not any(row["sent"]["ms"] <= end + DYING_MS for end in ends):
             ends.append(row["end"]["ms"])
     return len(ends) <= REPLICAS
