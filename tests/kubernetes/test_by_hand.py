@@ -125,11 +125,11 @@ def test_exactly_between_our_two_writes(breakable: Cluster, shared: ClusterStack
     load = start_load(shared)
     with (
         Selectors(shared) as selectors,
-        slow_api(breakable, milliseconds=600),
+        slow_api(breakable, milliseconds=300),
         deploying(shared, tag) as told,
     ):
         selectors.wait("backend", {OTHER[old]})
-        told.process.send_signal(signal.SIGSTOP)  # its write to the other Service is 600 ms away
+        told.process.send_signal(signal.SIGSTOP)  # its write to the other Service is 300 ms away
         assert shared.selected("gateway") == old
         point(shared, old, "backend")
         told.process.send_signal(signal.SIGCONT)

@@ -128,10 +128,10 @@ def test_killed_between_the_two_services(
     stack = make("between")
     old, tag = stack.selector(), fresh(stack)
     load = start_load(stack)
-    with Selectors(stack) as selectors, slow_api(breakable, milliseconds=600):
+    with Selectors(stack) as selectors, slow_api(breakable, milliseconds=300):
         told = stack.told(*deploy_words(tag))
         selectors.wait("backend", {OTHER[old]})
-        told.kill()  # its write to the other Service is 600 ms away
+        told.kill()  # its write to the other Service is 300 ms away
     assert (stack.selected("backend"), stack.selected("gateway")) == (OTHER[old], old)
     status = stack.status()
     assert status["split"]
