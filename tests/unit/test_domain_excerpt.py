@@ -122,6 +122,13 @@ def test_the_mention_of_a_key_hides_nothing() -> None:
     assert excerpt(text, lines=5)[-1] == "giving up"
 
 
+def test_a_key_in_one_line_hides_none_of_the_lines_above_it() -> None:
+    text = f'listening on 8080\nread {{"key": "{KEY[0]}\\nMIIE\\n{KEY[-1]}"}}\ngiving up'
+    found = excerpt(text, lines=5)
+    assert (found[0], found[-1]) == ("listening on 8080", "giving up")
+    assert "MIIE" not in found[1]
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -82,6 +82,7 @@ _SECRETS = (
 )
 
 _KEY_BEGINS, _KEY_ENDS = re.compile(_BEGIN), re.compile(_END)
+_KEY_IN_ONE = re.compile(rf"{_BEGIN}.*{_END}")
 _OF_A_KEY = re.compile(r"(?:^|\s)[A-Za-z0-9+/=]{1,80}$")
 
 
@@ -101,6 +102,8 @@ def _lines_of_keys(lines: Sequence[str]) -> set[int]:
     found: set[int] = set()
     begins = -1
     for at, line in enumerate(lines):
+        if _KEY_IN_ONE.search(line):
+            continue  # a line by itself, as in a JSON text, says nothing of those above it
         if _KEY_ENDS.search(line):
             found.update(each for each in range(begins + 1, at) if begins >= 0 or _OF_A_KEY.search(lines[each]))
             begins = -1
