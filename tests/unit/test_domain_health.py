@@ -277,6 +277,28 @@ def test_ends_may_be_for_what_is_needed(back: Pod, front: Pod, expected: str) ->
     assert (found.cause.reason if isinstance(found, Doomed) else "") == expected
 
 
+SLOW = Container(name="main", started=False, windows=Windows(startup=30.0), since=Instant(0.0))
+KILLED = replace(SLOW, condemned="startup", last=CRASHED, restarts=1, since=Instant(31.0))
+
+
+@pytest.mark.parametrize(
+    ("front", "at", "expected"),
+    [
+        (SLOW, 52.0, ""),  # it may have waited until 20
+        (SLOW, 53.0, Reason.STARTUP),
+        (KILLED, 82.0, ""),  # the life that was ended for it began before 20, and this one has its window as well
+        (KILLED, 83.0, Reason.STARTUP),
+        (replace(KILLED, state=LOOP), 82.0, ""),  # nor is it a crash
+        (replace(KILLED, state=LOOP), 83.0, Reason.STARTUP),
+    ],
+)
+def test_a_startup_probe_counts_from_when_what_is_needed_is_ready(front: Container, at: float, expected: str) -> None:
+    one = replace(pod(service="pair-front", ready=False, since=0.0), containers=(front,))
+    works = workload(READY_BACK, replicas=1), workload(one, service="pair-front", replicas=1, needs=("pair-back",))
+    found = verdict(*works, at=at)
+    assert (found.cause.reason if isinstance(found, Doomed) else "") == expected
+
+
 def _dated(container: Container, at: float) -> Container:
     return container if container.since is not None else replace(container, since=Instant(at))
 

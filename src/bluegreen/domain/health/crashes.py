@@ -52,6 +52,8 @@ def _may_have_missed_a_need(suspect: Suspect) -> bool:
         return True
     if suspect.free == _ALWAYS or suspect.container.since is None:
         return False
+    if suspect.container.condemned == "startup" and not suspect.container.started:
+        return True  # probes.startup says when that is the cause
     running = isinstance(suspect.container.state, Running)
     return running or suspect.container.since <= after(suspect.free, graces.NEEDS)
 

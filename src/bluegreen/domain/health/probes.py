@@ -9,7 +9,7 @@ from bluegreen.domain.health import graces
 from bluegreen.domain.health.reasons import Reason
 from bluegreen.domain.health.suspicion import cause, lasting
 from bluegreen.domain.snapshot import Running
-from bluegreen.domain.stack import Instant
+from bluegreen.domain.stack import Instant, after
 from bluegreen.domain.values import replace
 
 if TYPE_CHECKING:
@@ -30,13 +30,24 @@ def startup(suspect: Suspect) -> Suspicion | None:
     if container.condemned == "startup":
         last = container.last
         code, said = (last.exit_code, last.message) if last is not None else (None, "")
-        return suspect.now(Reason.STARTUP, detail=container.failing or said, exit_code=code)
+        found = suspect.now(Reason.STARTUP, detail=container.failing or said, exit_code=code)
+        return replace(found, due=after(suspect.free, _two_lives(suspect)))
     if not isinstance(container.state, Running) or container.windows.startup is None:
         return None
     if _NO_COMMAND.search(container.failing):
         return suspect.now(Reason.STARTUP, detail=container.failing)
-    grace = container.windows.startup + graces.PROBE_SLACK
-    return suspect.later(Reason.STARTUP, grace=grace, detail=container.failing)
+    if container.since is None:
+        return None
+    made = cause(suspect.pod, Reason.STARTUP, container=container.name, detail=container.failing)
+    since = Instant(max(container.since, suspect.free))
+    return lasting(made, since=since, grace=container.windows.startup + graces.PROBE_SLACK)
+
+
+def _two_lives(suspect: Suspect) -> float:
+    """How long after what it needs was ready its startup probe is the cause: the life that was ended for it may have
+    begun before, and the next one has the probe's window, too.
+    """
+    return 2 * (suspect.container.windows.startup or 0.0) + graces.PROBE_SLACK
 
 
 def readiness(suspect: Suspect) -> Suspicion | None:
