@@ -153,6 +153,12 @@ SIDE_BY_SIDE = "it has several processes with counters of their own, of which ea
         ([of(FIRST, {200: 50}), of(SECOND, {200: 90}), of(FIRST, {200: 55})], (5, 0, (SIDE_BY_SIDE,)), True),
         # a process that is not read again has ended, as far as anybody knows
         ([of(FIRST, {200: 90}), of(200.0, {200: 4}), of(200.0, {200: 9, 500: 1})], (6, 1, ()), True),
+        # but one that is a new one at each look: what it answers is hardly ever counted
+        (
+            [of(FIRST, {200: 90}), of(200.0, {200: 4, 500: 9}), of(202.0, {500: 9})],
+            (0, 0, (SIDE_BY_SIDE,)),
+            True,
+        ),
         # the same one, of which the kernel tells another second, as it does after its clock was set
         ([of(FIRST, {200: 90}), of(FIRST + 1.0, {200: 95}), of(FIRST, {200: 99})], (9, 0, ()), False),
         # one that begins again in itself, and one that does not say which it is

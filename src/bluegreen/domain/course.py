@@ -47,7 +47,7 @@ class Course:
     others: tuple[PodCounters, ...] = ()
     """The same pods as other processes of them have counted that were read before the one in ``last``."""
     several: frozenset[str] = frozenset()
-    """Pods of which a process was read again after another one: they go on side by side."""
+    """Pods of which a process was read again after another one, or a third one: not all that they count is read."""
     unread: tuple[Gap, ...] = ()
     """Pods that could not be read at the start."""
 
@@ -64,7 +64,7 @@ def follow(course: Course, now: Reading) -> Course:
     last = {counters.pod: counters for counters in course.last}
     so_far = {counters.pod: counters for counters in course.total.pods}
     steps = {counters.pod: _step(course, last.get(counters.pod), counters) for counters in now.pods}
-    several = course.several | {pod for pod, step in steps.items() if step.is_back}
+    several = course.several | {pod for pod, step in steps.items() if step.is_of_several}
     gone = (gap for step in steps.values() for gap in gaps_of(step.growth))
     totals = so_far | {pod: _added(so_far.get(pod), step.growth.counters) for pod, step in steps.items()}
     again = (pod for pod, step in steps.items() if step.growth.restarted and pod not in several)
@@ -92,8 +92,8 @@ class _Step:
     growth: Growth
     known: PodCounters
     """The pod as it is compared with next time."""
-    is_back: bool = False
-    """The process that was read is one of before; another one was read since."""
+    is_of_several: bool = False
+    """The process that was read is one of before, and another one was read since; or it is at least the third."""
 
 
 def _step(course: Course, last: PodCounters | None, now: PodCounters) -> _Step:
@@ -101,11 +101,10 @@ def _step(course: Course, last: PodCounters | None, now: PodCounters) -> _Step:
         last = now  # how much of it had been counted before users came is not known
     if last is None or not is_another(last.process, now.process):
         return _Step(growth=grown(last, now), known=_known(last, now))
-    own = next(
-        (each for each in course.others if each.pod == now.pod and not is_another(each.process, now.process)), None
-    )
+    former = [each for each in course.others if each.pod == now.pod]
+    own = next((each for each in former if not is_another(each.process, now.process)), None)
     growth = grown(own or now, now)  # of one that is new here nobody knows since when it has counted
-    return _Step(growth=replace(growth, restarted=own is None), known=_known(own, now), is_back=own is not None)
+    return _Step(growth=replace(growth, restarted=own is None), known=_known(own, now), is_of_several=bool(former))
 
 
 def _others(course: Course, last: dict[str, PodCounters], now: Reading) -> tuple[PodCounters, ...]:
