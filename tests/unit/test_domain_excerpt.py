@@ -87,6 +87,7 @@ def test_of_too_much_the_last_is_kept() -> None:
         f"{{'password': b'{CANARY}'}}",  # Python
         f"<password>{CANARY}</password>",
         f"exec: mysql --host db --password {CANARY}",
+        f'["app","--very-old-my-own-db-password {CANARY}"]',
         f"connecting to postgres://ann:p/{CANARY}@db:5432/shop",
         f"connecting to postgres://ann:it's-{CANARY}@db:5432/shop",
         f'connecting to postgres://ann:<"{CANARY}@db:5432/shop',
@@ -143,6 +144,8 @@ def test_a_key_in_one_line_hides_none_of_the_lines_above_it() -> None:
         "PASSED: 12, passed=3, tokens: 5",
         "http://reg:5000/team/web@sha256:0a1b",
         "--password-file /run/secrets/db",
+        "POST /forgot-password 500",
+        "the refresh-token expired",
         "failed to fetch anonymous token: unexpected status: 403 Forbidden",
         'failed to fetch token: serviceaccounts "web" not found',
         'MountVolume.SetUp failed for volume "v" : secret "s" not found',

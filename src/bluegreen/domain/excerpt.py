@@ -69,7 +69,10 @@ _SECRETS = (
     ),
     (re.compile(r"\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(rf"((?:{_NAMES}){_REST}{_QUOTE}{_IS}){_NO_VALUE}{_VALUE}", re.IGNORECASE), rf"\1{HIDDEN}"),
-    (re.compile(rf"(--?(?:[a-z0-9]{{1,20}}-){{0,3}}(?:{_NAMES})\s{{1,5}})[^\s-]\S*", re.IGNORECASE), rf"\1{HIDDEN}"),
+    (
+        re.compile(rf"((?<!\w)--?(?:[a-z0-9]{{1,20}}-){{0,5}}(?:{_NAMES})\s{{1,5}})[^\s-]\S*", re.IGNORECASE),
+        rf"\1{HIDDEN}",
+    ),
     (re.compile(rf"(<[\w:]{{0,30}}(?:{_NAMES})\w{{0,20}}>)[^<]{{1,500}}", re.IGNORECASE), rf"\1{HIDDEN}"),
     (re.compile(r"(\"auth\"\s{0,5}:\s{0,5}\")[^\"]+"), rf"\1{HIDDEN}"),  # of a registry's credentials
     (
