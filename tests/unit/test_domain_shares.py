@@ -147,6 +147,19 @@ def test_what_would_settle_it(new: Did, more: int | None, settle: str) -> None:
     assert share.settle.startswith(settle)
 
 
+@pytest.mark.parametrize(
+    ("good", "settle"),
+    [
+        (100, "367 more requests without an error, some 150 s of window in all at this rate"),
+        (8, "459 more requests without an error"),  # no user came, and more probes settle nothing
+    ],
+)
+def test_the_rate_is_of_users_and_not_of_probes(good: int, settle: str) -> None:
+    found = window(Did(good=good), old_since=8, parts=False)
+    assert found.nobodys("pair-front") == 8
+    assert judge(found).findings[0].settle == settle
+
+
 def test_what_is_settled_says_nothing_of_it() -> None:
     assert judge(window(Did(good=1000))).settles == ()
 

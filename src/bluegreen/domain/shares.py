@@ -204,8 +204,8 @@ def _settle(window: Window, share: _Share, more: int | None) -> str:
     if not share.of:
         return f"{more:,} {requests} {none_bad}"
     text = f"{more:,} more {requests} {none_bad}"
-    if window.seconds > 0:
-        whole = window.seconds * (share.of + more) / share.of
+    if window.seconds > 0 and (users := max(share.bad, share.of - share.nobodys)):
+        whole = window.seconds * (users + more) / users
         text += f", some {ceil(whole):,} s of window in all at this rate"
     return text
 
