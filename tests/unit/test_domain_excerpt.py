@@ -93,6 +93,7 @@ def test_of_too_much_the_last_is_kept() -> None:
         f'connecting to postgres://ann:<"{CANARY}@db:5432/shop',
         f"https://AWS:{'Aa1/' * 600}{CANARY}@registry.example/web",  # a token of a cloud's registry
         f"dial ann:{CANARY}@tcp(db:3306)/shop",
+        f"dial ann:it's-p@{CANARY}@tcp(db:3306)/shop",
         f'"key": "-----BEGIN PRIVATE KEY-----\\n{CANARY}\\n-----END PRIVATE KEY-----"',
         f"POST https://hooks.slack.com/services/T0/B0/{CANARY}",
         f"hvs.{CANARY}abcdefghij",

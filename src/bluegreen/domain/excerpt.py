@@ -57,7 +57,7 @@ _SECRETS = (
     (re.compile(rf"({_BEGIN}).*?(?={_END}|$)"), rf"\1{HIDDEN}"),
     # A password may hold a slash; a port is none.
     (re.compile(r"(://[^/\s:@]{0,200}:)(?!\d{1,5}/)(?:[^\s\"<>]{1,4000}|[^/\s]+)@"), rf"\1{HIDDEN}@"),
-    (re.compile(r"(\b[\w.-]{1,64}:)[^\s@\"']{1,200}@(?=(?:tcp|udp|unix)?\()"), rf"\1{HIDDEN}@"),  # Go's for MySQL
+    (re.compile(r"(\b[\w.-]{1,64}:)[^\s\"]{1,200}@(?=(?:tcp|udp|unix)?\()"), rf"\1{HIDDEN}@"),  # Go's for MySQL
     (re.compile(r"\b((?:set-)?cookie[\"']?\s*[:=]\s*).+", re.IGNORECASE), rf"\1{HIDDEN}"),
     (
         re.compile(
