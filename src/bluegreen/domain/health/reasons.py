@@ -188,7 +188,8 @@ MEANINGS = (
     Meaning(
         reason=Reason.VOLUME,
         means="a volume is not bound, attached or mounted, for another reason",
-        told=f"after {graces.SETUP:g} s; after {graces.BINDING:g} s where its claim has no volume yet",
+        told=f"after {graces.SETUP:g} s; after {graces.UNSCHEDULABLE:g} s where no node can have it, "
+        f"and after {graces.BINDING:g} s where its claim has no volume yet",
         advice="the message says why; a volume for one node cannot be in both slots",
     ),
     Meaning(
