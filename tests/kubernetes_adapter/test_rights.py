@@ -98,6 +98,7 @@ def test_a_stack_without_budgets_needs_no_right_to_turn_one() -> None:
 
     with serving(RecordingClock(), *[step] * (len(EACH) + 5)) as (_, api):
         assert review(api, stack=bare, namespace="alfred", until=LIMIT) == ()
+    assert list(rules(INSIDE, stack=bare, namespace="alfred")) == none, "a rule that names no object is about all"
 
 
 def test_a_stack_with_a_check_that_posts_needs_two_more() -> None:

@@ -260,7 +260,8 @@ def rules(rights: Sequence[Right], *, stack: Stack, namespace: str) -> tuple[Rul
     merged: dict[tuple[str, str, tuple[str, ...]], set[str]] = {}
     for right in rights:
         objects = tuple(sorted(right.objects(stack=stack, namespace=namespace)))
-        merged.setdefault((right.group, right.plural, objects), set()).update(right.verbs)
+        if objects or right.of is Of.ANY:  # a rule without names would be about those of others
+            merged.setdefault((right.group, right.plural, objects), set()).update(right.verbs)
     found = (
         Rule(group=group, plural=plural, verbs=tuple(sorted(verbs)), objects=objects)
         for (group, plural, objects), verbs in merged.items()
