@@ -405,6 +405,16 @@ def test_trouble_of_any_kind_is_one_trouble() -> None:
     assert only(third).trouble is None
 
 
+@pytest.mark.parametrize(
+    ("harmless", "cause"), [("NetworkNotReady", "FailedMount"), ("ReadinessGatesNotReady", "NodeNotReady")]
+)
+def test_what_is_no_cause_does_not_make_one_older(harmless: str, cause: str) -> None:
+    """A node that is set up slowly, or a load balancer that is slow to register, takes no grace away."""
+    first = seen(replace(pod(ready=False), trouble=Trouble(reason=harmless)), at=1.0)
+    second = seen(replace(pod(ready=False), trouble=Trouble(reason=cause)), at=300.0, before=first)
+    assert only(second).trouble == Trouble(reason=cause, since=Instant(300.0))
+
+
 def test_a_problem_and_a_revision_have_dates_too() -> None:
     first = seen(pod(), at=1.0, problem="quota 1")
     second = seen(pod(), at=2.0, before=first, problem="quota 2")

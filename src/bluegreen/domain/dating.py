@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.snapshot import Waiting
 from bluegreen.domain.values import replace
-from bluegreen.domain.words import PULL_WORDS
+from bluegreen.domain.words import PULL_WORDS, SETUP_WORDS
 
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Container, Pod, Snapshot, Trouble, Workload
@@ -80,7 +80,12 @@ def _how(pod: Pod) -> object:
 def _trouble(now: Trouble | None, before: Trouble | None, *, at: Instant) -> Trouble | None:
     if now is None:
         return None
-    return replace(now, since=before.since if before is not None else at)
+    return replace(now, since=before.since if before is not None and _why(before) == _why(now) else at)
+
+
+def _why(trouble: Trouble) -> str:
+    """What it is a trouble of: a volume and a sandbox are both set up, and what is no cause makes none older."""
+    return "setup" if trouble.reason in SETUP_WORDS else trouble.reason
 
 
 def _container(now: Container, before: Container | None, *, at: Instant) -> Container:
