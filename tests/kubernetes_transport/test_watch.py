@@ -49,7 +49,7 @@ from bluegreen.platforms.kubernetes.errors import MissingRight, NotKubernetes, S
 from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.resources import PODS
 from bluegreen.platforms.kubernetes.threadclock import ThreadClock
-from bluegreen.platforms.kubernetes.watch import Changed, Inbox, Patience, Reflector, Troubled
+from bluegreen.platforms.kubernetes.watch import Changed, Inbox, News, Patience, Recovered, Reflector, Troubled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +70,14 @@ def name_of(item: Json) -> str:
 
 @contextmanager
 def followed(
-    clock: RecordingClock, *script: Step, source: Source | None = None, at_least: str = ""
+    clock: RecordingClock,
+    *script: Step,
+    source: Source | None = None,
+    at_least: str = "",
+    inbox: Reading | None = None,
 ) -> Iterator[tuple[ScriptedServer, Reflector[str], Inbox]]:
     """A reflector of pods over a script, at work."""
-    inbox = Inbox()
+    news = inbox or Inbox()
     with ScriptedServer(*script) as server:
         reflector = Reflector(
             cluster_at(server.port, source=source),
@@ -81,14 +85,16 @@ def followed(
             name="pods",
             labels="app=alfred",
             parse=name_of,
-            inbox=inbox,
+            inbox=news,
             at_least=at_least,
             clock=clock,
             patience=PATIENCE,
         )
+        if inbox is not None:
+            inbox.reflector = reflector
         reflector.start()
         try:
-            yield server, reflector, inbox
+            yield server, reflector, news
         finally:
             reflector.close()
 
@@ -398,6 +404,28 @@ def test_a_missing_right_is_told_and_tried_again(where: str, clock: RecordingClo
     assert isinstance(troubles[0].error, MissingRight)
     assert troubles[0].error.verb == where
     assert names_in(news[3]) == ["a", "b", "c"]
+
+
+class Reading(Inbox):
+    """Its reader looks at once what the reflector has to say."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reflector: Reflector[str] | None = None
+        self.read: list[bool] = []
+
+    def put(self, news: News) -> None:
+        assert self.reflector is not None
+        self.read.append(self.reflector.trouble is not None)
+        super().put(news)
+
+
+def test_trouble_is_there_when_it_is_told(clock: RecordingClock) -> None:
+    """Else a reader that it wakes would take the view for new, and wait on."""
+    inbox = Reading()
+    with followed(clock, LISTED, reset, stream(then=silence), inbox=inbox):
+        assert [type(one) for one in told(inbox, 3)] == [Changed, Troubled, Recovered]
+    assert inbox.read[:3] == [False, True, False]
 
 
 def test_null_fields_in_lists_and_events(clock: RecordingClock) -> None:

@@ -292,9 +292,9 @@ class Reflector(Generic[T]):
     def _troubled(self, error: BluegreenError) -> None:
         if isinstance(error, Gone):
             return  # nobody's trouble: the list that follows tells all
-        if str(error) != str(self._trouble):
+        before, self._trouble = self._trouble, error
+        if str(error) != str(before):
             self._inbox.put(Troubled(name=self._name, error=error))
-        self._trouble = error
 
     def _recovered(self) -> None:
         if self._trouble is not None:
