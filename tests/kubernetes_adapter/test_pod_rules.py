@@ -256,6 +256,18 @@ def merge(into: dict[str, Any], change: dict[str, Any]) -> None:
             into[key] = value
 
 
+def test_of_ports_without_names_the_first_is_asked() -> None:
+    """Where users' Service does not say which: it has no such port."""
+    there = Shop()
+    there.container(RIGHT)["ports"] = [{"containerPort": 8080}, {"containerPort": 9090}]
+    there.spec("prices")["ports"] = [{"port": 81}]
+    stack = discover(shop(), there.objects).stack
+    place = Place(stack=stack, live=there.live(stack), target=Slot.GREEN, namespace="shop")
+    found = pods_of(place, stack.service("prices"))
+    assert found is not None
+    assert found.port == 8080
+
+
 def test_a_service_that_is_not_said_to_be_a_lame_duck() -> None:
     stack = shop()
     silent = replace(stack, services=tuple(replace(one, lame_duck=0.0) for one in stack.services))

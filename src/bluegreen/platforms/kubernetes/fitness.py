@@ -117,12 +117,13 @@ def pods_of(place: Place, service: Service) -> Pods | None:
 
 def _users_port(place: Place, service: Service, container: Node) -> int:
     """Where users' Service sends its requests, which is not always the container's first port."""
-    numbers = {one.at("name").text(): one.at("containerPort").number() for one in container.at("ports").items()}
+    ports = [(one.at("name").text(), one.at("containerPort").number()) for one in container.at("ports").items()]
     users = place.live.users(service.name)
     target = next((one.target for one in users.ports if one.port == service.port), "") if users is not None else ""
     if target.isdigit():
         return int(target)
-    return numbers.get(target) or next(iter(numbers.values()), service.port)
+    found = [number for name, number in ports if target and name == target] or [number for _, number in ports]
+    return next(iter(found), service.port)
 
 
 def _movable(place: Place, found: Deployment) -> Iterator[Finding]:
