@@ -53,6 +53,11 @@ CASES = {
     "one for both slots, from outside": Case(
         wrong=lambda s: beside(s, "prices-np", side="", type="NodePort"), severity=REFUSE, says="in both slots"
     ),
+    "one that has the number of a port which users' has by name": Case(
+        wrong=lambda s: beside(s, "prices-np", side="left", type="NodePort", ports=[{"port": 80, "targetPort": 8080}]),
+        severity=REFUSE,
+        says="Service prices-np sends to prices in blue as well",
+    ),
     "one for both slots": Case(wrong=lambda s: beside(s, "all", side=""), severity=WARN, says="in both slots"),
 }
 

@@ -14,7 +14,7 @@ from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.kubernetes import names
-from bluegreen.platforms.kubernetes.others import OUTSIDE, other_services, same_port
+from bluegreen.platforms.kubernetes.others import OUTSIDE, numbers_of, other_services, same_port
 from bluegreen.platforms.kubernetes.verdicts import refuse
 
 if TYPE_CHECKING:
@@ -314,10 +314,10 @@ def _preview(marks: Marks, slot: Slot, there: Objects, others: frozenset[str]) -
     The best of several: with the port that users call, with an address of its own, called as usual. One that is reached
     from outside, or a headless one, is a slot's own only where its name says so.
     """
-    usual, users = names.usual(marks, slot), there.service(marks.users)
+    usual, users, numbers = names.usual(marks, slot), there.service(marks.users), numbers_of(marks, there)
     own = [each for each in there.services if dict(each.selector) == marks.selector(slot)]
     ranked = [
-        (users is None or not same_port(each, users), each.headless, each.meta.name != usual, each.meta.name)
+        (users is None or not same_port(each, users, numbers), each.headless, each.meta.name != usual, each.meta.name)
         for each in own
         if each.meta.name not in others
         if not (each.headless or each.kind in OUTSIDE) or marks.value(slot) in each.meta.name

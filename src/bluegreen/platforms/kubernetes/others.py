@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.platforms.kubernetes.names import marks_of
+from bluegreen.platforms.kubernetes.node import Node
 from bluegreen.platforms.kubernetes.verdicts import refuse, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bluegreen.domain.stack import Marks, Stack
     from bluegreen.platforms.kubernetes.discovery import Objects
-    from bluegreen.platforms.kubernetes.objects import Service, ServicePort
+    from bluegreen.platforms.kubernetes.objects import Deployment, Service, ServicePort
     from bluegreen.ports import Finding
 
 OUTSIDE = frozenset({"NodePort", "LoadBalancer"})
@@ -41,25 +42,47 @@ def _own(marks: Marks) -> Iterator[str]:
 
 def _of_service(marks: Marks, users: Service, known: set[str], there: Objects, *, named: int) -> Iterator[Finding]:
     """``named``: the port of the app file."""
-    others = [each for each in there.services if each.meta.name not in known and same_port(each, users)]
+    numbers = numbers_of(marks, there)
+    others = [each for each in there.services if each.meta.name not in known and same_port(each, users, numbers)]
     sent = {each.meta.name: _slots_of(each, marks, there) for each in others}
     for each in others:
         slots = sent[each.meta.name]
         if len(slots) == 1 and not _in_pairs(slots[0], sent):
             yield _pinned(each, marks, slots[0], there.namespace)
-        elif len(slots) > 1 and not each.headless and same_port(each, users, named=named):
+        elif len(slots) > 1 and not each.headless and same_port(each, users, numbers, named=named):
             # A headless one is how pods find each other; one for both slots of another port is there for metrics.
             yield _of_both(each, marks, there.namespace)
 
 
-def same_port(other: Service, users: Service, *, named: int = 0) -> bool:
-    """Whether it sends to a port that users' requests go to: not so one for metrics alone. ``named``: of these one."""
+def same_port(other: Service, users: Service, numbers: Mapping[str, set[str]], *, named: int = 0) -> bool:
+    """Whether it sends to a port that users' requests go to: not so one for metrics alone. ``named``: of these one.
+
+    ``numbers``: as ``numbers_of`` has them, for one may say by name what the other says by number.
+    """
     wanted = [port for port in users.ports if port.port == named] or users.ports
-    return not set(map(_target, other.ports)).isdisjoint(map(_target, wanted))
+    return not _targets(other.ports, numbers).isdisjoint(_targets(wanted, numbers))
 
 
-def _target(port: ServicePort) -> str:
-    return port.target or str(port.port)
+def _targets(ports: Iterable[ServicePort], numbers: Mapping[str, set[str]]) -> set[str]:
+    targets = [port.target or str(port.port) for port in ports]
+    return {number for target in targets for number in numbers.get(target, (target,))}
+
+
+def numbers_of(marks: Marks, there: Objects) -> dict[str, set[str]]:
+    """Of each name of a port, the numbers that pods of either slot give it."""
+    own, found = dict(marks.workloads).values(), dict[str, set[str]]()
+    for each in there.deployments:
+        if each.meta.name in own:
+            for name, number in _named_ports(each):
+                found.setdefault(name, set()).add(number)
+    return found
+
+
+def _named_ports(found: Deployment) -> Iterator[tuple[str, str]]:
+    for kind in ("containers", "initContainers"):
+        for container in Node(found.template).at("spec", kind).items():
+            for port in container.at("ports").items():
+                yield port.at("name").text(), str(port.at("containerPort").number())
 
 
 def _slots_of(service: Service, marks: Marks, there: Objects) -> tuple[Slot, ...]:
