@@ -264,6 +264,30 @@ def test_another_program_is_no_slot_of_this_one(key: str) -> None:
     assert "prices-on-the-left" in doubt.mend
 
 
+def test_slots_own_services_that_are_called_by_the_slot_alone_name_no_program() -> None:
+    there = Shop()
+    every = [one["spec"]["selector"] for one in there.services.values()]
+    every += [one["spec"]["template"]["metadata"]["labels"] for one in there.deployments.values()]
+    for labels in every:
+        labels[KEY] = {"left": "blue", "right": "green"}[labels[KEY]]
+    for slot, side in (("blue", "left"), ("green", "right")):
+        there.services[slot] = there.services.pop(f"prices-{side}")
+        there.services[slot]["metadata"]["name"] = slot
+    found = discover(shop(Service(name="prices", image="shop/prices", port=80)), there.objects)
+    assert found.doubts == ()
+    assert [marks(found.stack, "prices").preview(slot) for slot in Slot] == ["blue", "green"]
+
+
+def test_a_program_with_a_colour_within_its_name_is_no_slot() -> None:
+    there = called_by(Shop(), "app")
+    one_side(there)
+    for one in there.deployments.values():
+        labels = one["spec"]["template"]["metadata"]["labels"]
+        labels["app"] = labels["app"].replace("storefront", "evergreen")
+    (doubt,) = discover(shop(Service(name="prices", image="shop/prices", port=80)), there.objects).doubts
+    assert "there is one slot only" in doubt.text
+
+
 def by_release(there: Shop, name: str = "prices-{}") -> Shop:
     """A Helm release for each slot, which nothing but its name tells from the other's."""
     for one in there.services.values():

@@ -8,6 +8,7 @@ that way is a doubt, with the line of the app file that ends it. Where nothing i
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bluegreen.domain.rules import Rule
@@ -34,6 +35,7 @@ _IDENTITY = frozenset(
 
 Others are told by what they say: the name of a Service (``_says_program``).
 """
+_WORD = re.compile(r"[a-z]+")
 _TWO = 2
 
 
@@ -169,7 +171,7 @@ def _says_program(
         return True
     name = other.get(key, "")
     called = there.service(name)
-    if called is None or not called.selector or name.startswith(f"{_users(service)}-"):
+    if called is None or not called.selector or name in set(Slot) or name.startswith(f"{_users(service)}-"):
         return False
     return dict(called.selector).items() <= other.items()
 
@@ -207,7 +209,7 @@ def _doubt_of_identity(service: StackService, selector: Mapping[str, str], there
 def _may_be_slot(value: str, service: StackService) -> bool:
     """As in ``web-green``, or ``green`` alone."""
     named = value.startswith((f"{service.name}-", f"{_users(service)}-"))
-    return named or any(str(slot) in value.lower() for slot in Slot)
+    return named or not set(Slot).isdisjoint(_WORD.findall(value.lower()))
 
 
 def _doubt_of_label(keys: Sequence[str]) -> Finding:
