@@ -36,6 +36,7 @@ def event(reason: str, message: str, at: str) -> JsonObject:
 
 NO_EVENTS = reply(listing(1))
 NO_PREVIOUS = refused(400, "BadRequest", 'previous terminated container "c" in pod "a" not found')
+NO_SECRET = "Unable to retrieve some image pull secrets (regcred); attempting to pull may not succeed."
 REMOVED = log("unable to retrieve container logs for containerd://4d97")
 
 
@@ -91,16 +92,28 @@ def test_of_one_that_never_ran_the_api_server_says_why_there_is_no_log(clock: Re
 
 
 def test_a_pull_secret_that_is_not_there_is_told_before_the_registrys_refusal(clock: RecordingClock) -> None:
-    secret = "Unable to retrieve some image pull secrets (regcred); attempting to pull may not succeed."
     events = reply(
         listing(
             1,
-            event("FailedToRetrieveImagePullSecret", secret, "2026-01-01T00:00:05Z"),
+            event("FailedToRetrieveImagePullSecret", NO_SECRET, "2026-01-01T00:00:05Z"),
             event("Failed", "Failed to pull image: 401 Unauthorized", "2026-01-01T00:00:09Z"),
         )
     )
-    found, _ = diagnosed(clock, cause(), log(""), events)
-    assert found.event == f"FailedToRetrieveImagePullSecret: {secret}"
+    found, _ = diagnosed(clock, replace(cause(), reason=Reason.PULL_FAILS), log(""), events)
+    assert found.event == f"FailedToRetrieveImagePullSecret: {NO_SECRET}"
+
+
+def test_of_one_that_was_pulled_without_it_the_pull_secret_says_nothing(clock: RecordingClock) -> None:
+    """As where a namespace's account names one for another registry."""
+    events = reply(
+        listing(
+            1,
+            event("Unhealthy", "Readiness probe failed: 503", "2026-01-01T00:00:05Z"),
+            event("FailedToRetrieveImagePullSecret", NO_SECRET, "2026-01-01T00:00:09Z"),
+        )
+    )
+    found, _ = diagnosed(clock, replace(cause(), reason=Reason.READINESS), log(""), events)
+    assert found.event == "Unhealthy: Readiness probe failed: 503"
 
 
 def test_rights_that_are_missing_are_said(clock: RecordingClock) -> None:

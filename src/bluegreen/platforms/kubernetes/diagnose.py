@@ -135,17 +135,20 @@ def _warning(cause: Cause, *, api: Api, namespace: str, until: Instant) -> str:
         return f"(its events cannot be read: {error})"
     if not events:
         return ""
-    last = max(events, key=lambda event: (_tells(event), event.last))
+    last = max(events, key=lambda event: (_tells(event, cause), event.last))
     return f"{shown(last.reason)}: {shown(last.message)}"  # apart: a reason may end in "Secret"
 
 
-def _tells(event: Event) -> int:
-    """How much it says: that a pull secret is not there, more than that a pull failed; a pause, nothing."""
+def _tells(event: Event, cause: Cause) -> int:
+    """How much it says: that a pull secret is not there, more than that a pull failed, and nothing of what was pulled
+    all the same; a pause, nothing.
+    """
     if event.reason == "FailedToRetrieveImagePullSecret":
-        return 2
+        return 2 if cause.reason in _NOT_PULLED else -1
     return 0 if event.reason == "BackOff" or _NAMES_A_STATE.fullmatch(event.message) else 1
 
 
+_NOT_PULLED = frozenset({Reason.IMAGE_NOT_FOUND, Reason.PULL_FAILS})
 _NAMES_A_STATE = re.compile(r"Error: \w+")
 """``Error: ImagePullBackOff``: the pod's status says the same."""
 
