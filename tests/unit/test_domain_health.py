@@ -415,6 +415,15 @@ def test_what_is_no_cause_does_not_make_one_older(harmless: str, cause: str) -> 
     assert only(second).trouble == Trouble(reason=cause, since=Instant(300.0))
 
 
+def test_no_node_for_it_is_not_as_old_as_the_wait_for_its_volume() -> None:
+    """An autoscaler learns that a node is wanted when the volume is there."""
+    unbound = "0/2 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+    first = seen(pod(ready=False, unplaced=unbound), at=1.0)
+    second = seen(pod(ready=False, unplaced="0/2 nodes are available: 2 Insufficient cpu."), at=50.0, before=first)
+    third = seen(pod(ready=False, unplaced="0/3 nodes are available: 3 Insufficient cpu."), at=60.0, before=second)
+    assert [only(each).since for each in (first, second, third)] == [1.0, 50.0, 50.0]
+
+
 def test_a_problem_and_a_revision_have_dates_too() -> None:
     first = seen(pod(), at=1.0, problem="quota 1")
     second = seen(pod(), at=2.0, before=first, problem="quota 2")
@@ -422,6 +431,14 @@ def test_a_problem_and_a_revision_have_dates_too() -> None:
     found = [(each.workloads[0].since, each.workloads[0].problem_since) for each in (first, second, third)]
     assert found == [(1.0, 1.0), (1.0, 1.0), (3.0, 3.0)]
     assert seen(pod(), at=4.0, before=second).workloads[0].problem_since is None
+
+
+def test_a_refusal_is_not_as_old_as_the_webhook_that_could_not_be_called() -> None:
+    """It is the first word of who can be asked again, and may be taken back as any other."""
+    unasked = 'Internal error occurred: failed calling webhook "w": connection refused'
+    first = seen(pod(), at=1.0, problem=unasked)
+    second = seen(pod(), at=20.0, before=first, problem="Operation cannot be fulfilled on resourcequotas")
+    assert [each.workloads[0].problem_since for each in (first, second)] == [1.0, 20.0]
 
 
 def test_dates_make_no_other_snapshot() -> None:

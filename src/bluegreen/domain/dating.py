@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bluegreen.domain.snapshot import Waiting
 from bluegreen.domain.values import replace
-from bluegreen.domain.words import PULL_WORDS, SETUP_WORDS
+from bluegreen.domain.words import PULL_WORDS, SETUP_WORDS, UNASKED, UNBOUND
 
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Container, Pod, Snapshot, Trouble, Workload
@@ -59,7 +59,13 @@ def _workload(now: Workload, before: Workload | None, *, at: Instant) -> Workloa
 def _problem_since(now: Workload, before: Workload | None, *, at: Instant) -> Instant | None:
     if not now.problem:
         return None
-    return before.problem_since if before is not None and before.problem else at
+    same = before is not None and before.problem and _is_unasked(before) == _is_unasked(now)
+    return before.problem_since if before is not None and same else at
+
+
+def _is_unasked(work: Workload) -> bool:
+    """Its grace is longer than that of what is said afterwards."""
+    return bool(UNASKED.search(work.problem))
 
 
 def _pod(now: Pod, before: Pod | None, *, at: Instant) -> Pod:
@@ -74,7 +80,7 @@ def _pod(now: Pod, before: Pod | None, *, at: Instant) -> Pod:
 
 
 def _how(pod: Pod) -> object:
-    return pod.ready, bool(pod.unplaced), bool(pod.promised)
+    return pod.ready, bool(pod.unplaced), bool(pod.promised), bool(UNBOUND.search(pod.unplaced))
 
 
 def _trouble(now: Trouble | None, before: Trouble | None, *, at: Instant) -> Trouble | None:

@@ -9,7 +9,7 @@ from bluegreen.domain.health import graces
 from bluegreen.domain.health.hiccups import is_hiccup
 from bluegreen.domain.health.reasons import Reason
 from bluegreen.domain.health.suspicion import Suspicion, cause, lasting
-from bluegreen.domain.words import NODE_WORDS, SETUP_WORDS
+from bluegreen.domain.words import NODE_WORDS, SETUP_WORDS, UNBOUND
 
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Pod, Trouble
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 _CLAIM = re.compile(
     r"persistentvolumeclaim \S+ (?:not found|is being deleted|bound to non-existent persistentvolume)", re.IGNORECASE
 )
-_UNBOUND = re.compile(r"unbound immediate PersistentVolumeClaims|waiting for ephemeral volume controller")
 _TAKEN = re.compile(r"ReadWriteOncePod access mode|find available persistent volumes to bind")
 _MISSING = re.compile(
     r"(?:configmap|secret|persistentvolumeclaim)s? \S+ not found|references non-existent", re.IGNORECASE
@@ -30,7 +29,7 @@ def place(pod: Pod) -> Suspicion | None:
         return None
     if _CLAIM.search(pod.unplaced):
         return Suspicion(cause=cause(pod, Reason.VOLUME_MISSING, word="Unschedulable", detail=pod.unplaced))
-    unbound = _UNBOUND.search(pod.unplaced)
+    unbound = UNBOUND.search(pod.unplaced)
     reason = Reason.VOLUME if unbound or _TAKEN.search(pod.unplaced) else Reason.UNSCHEDULABLE
     made = cause(pod, reason, word="Unschedulable", detail=pod.unplaced)
     return lasting(made, since=pod.since, grace=graces.BINDING if unbound else graces.UNSCHEDULABLE)

@@ -10,6 +10,7 @@ from bluegreen.domain.health import graces
 from bluegreen.domain.health.hiccups import is_hiccup
 from bluegreen.domain.health.reasons import ADVICE, Reason
 from bluegreen.domain.health.suspicion import Suspicion, lasting
+from bluegreen.domain.words import UNASKED
 
 if TYPE_CHECKING:
     from bluegreen.domain.snapshot import Workload
@@ -18,7 +19,6 @@ EVICTION_WORDS = frozenset({"Evicted", "Preempting", "Preempted", "NodeShutdown"
 """Why a node gives up a pod that did nothing wrong; others are the node's refusal of the pod."""
 
 _QUOTA = re.compile(r"exceeded quota")
-_UNASKED = re.compile(r"failed calling webhook")
 _NOT_YET = re.compile(r"error looking up service account|status unknown for quota|not yet ready to handle request")
 """What is made by controllers that may be slower than ours, and what an API server has not read yet."""
 _REFUSED = re.compile(r"is forbidden|denied (?:the )?request|denied request|violates PodSecurity|is invalid")
@@ -43,12 +43,12 @@ def _why(said: str) -> Reason:
         return Reason.PAUSED
     if _QUOTA.search(said):
         return Reason.QUOTA
-    return Reason.ADMISSION if _REFUSED.search(said) or _UNASKED.search(said) else Reason.NO_PODS
+    return Reason.ADMISSION if _REFUSED.search(said) or UNASKED.search(said) else Reason.NO_PODS
 
 
 def _grace(said: str) -> float | None:
     """None: it is told at once."""
-    if _UNASKED.search(said):
+    if UNASKED.search(said):
         return graces.WEBHOOK
     if _QUOTA.search(said):
         return graces.QUOTA
