@@ -128,10 +128,13 @@ def each_its_own(there: Shop) -> None:
     there.budgets["right-guard"]["spec"]["selector"]["matchLabels"][KEY] = "right"
 
 
-def test_where_each_slot_has_a_budget_of_its_own_none_is_turned() -> None:
+@pytest.mark.parametrize("most", [None, 1])
+def test_where_each_slot_has_a_budget_of_its_own_none_is_turned(most: int | None) -> None:
     """Turned, two of them would cover the same pods, which then cannot be evicted at all."""
     there = Shop()
     each_its_own(there)
+    if most is not None:  # then that one could not be turned in any case
+        there.budgets["right-guard"]["spec"] |= {"minAvailable": None, "maxUnavailable": most}
     assert marks(discover(shop(), there.objects).stack, "prices").budget == ""
 
 

@@ -341,14 +341,16 @@ def _budget(marks: Marks, there: Objects) -> str:
     usual = names.budget(marks.users)
     if there.budgets is None:
         return usual
-    found = {
-        each.meta.name: slots_of(each, marks, there.deployments)
+    own = [
+        each
         for each in budgets_of(marks, there.budgets, there.deployments)
-        if each.plain and ((each.minimum and each.selector) or each.meta.name == usual)
         if not (each.selector and _covers_others(each, marks, there.deployments))
-    }
-    if {(slot,) for slot in Slot} <= set(found.values()):
+    ]
+    if {(slot,) for slot in Slot} <= {slots_of(each, marks, there.deployments) for each in own}:
         return ""
+    found = [
+        each.meta.name for each in own if each.plain and ((each.minimum and each.selector) or each.meta.name == usual)
+    ]
     return usual if usual in found else min(found, default="")
 
 
