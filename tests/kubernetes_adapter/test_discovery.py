@@ -11,7 +11,9 @@ from tests.kubernetes_adapter.shop_kit import KEY, Shop, budget, deployment, ser
 
 from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Service, Slot, Stack
+from bluegreen.platforms.kubernetes.budgets import WHOLE
 from bluegreen.platforms.kubernetes.discovery import Objects, discover
+from bluegreen.platforms.kubernetes.names import MINIMUM
 from bluegreen.platforms.kubernetes.objects import budget_of, deployment_of, service_of
 
 if TYPE_CHECKING:
@@ -141,6 +143,20 @@ def test_where_each_slot_has_a_budget_of_its_own_none_is_turned(most: int | None
 def test_a_budget_by_a_label_that_the_service_does_not_select_is_the_services_all_the_same() -> None:
     there = Shop()
     there.budgets["prices-guard"]["spec"]["selector"]["matchLabels"]["pod"] = "yes"
+    assert marks(discover(shop(), there.objects).stack, "prices").budget == "prices-guard"
+
+
+def test_a_budget_that_a_killed_run_has_turned_to_both_slots_is_the_services_still() -> None:
+    """It is wider than it was by our own write, so that others' pods may be among those it covers."""
+    there = Shop()
+    there.deployments["worker"] = deployment("worker", app="prices", side="left")
+    there.deployments["worker"]["spec"]["template"]["metadata"]["labels"].pop(KEY)
+    assert marks(discover(shop(), there.objects).stack, "prices").budget == "prices-guard"
+
+    guard = there.budgets["prices-guard"]
+    guard["metadata"]["annotations"] = {MINIMUM: "1"}
+    guard["spec"]["minAvailable"] = WHOLE
+    guard["spec"]["selector"]["matchLabels"].pop(KEY)
     assert marks(discover(shop(), there.objects).stack, "prices").budget == "prices-guard"
 
 

@@ -15,6 +15,7 @@ from bluegreen.domain.rules import Rule
 from bluegreen.domain.stack import Slot
 from bluegreen.domain.values import dataclass, replace
 from bluegreen.platforms.kubernetes import names
+from bluegreen.platforms.kubernetes.objects import value_of
 from bluegreen.platforms.kubernetes.others import OUTSIDE, numbers_of, other_services, same_port
 from bluegreen.platforms.kubernetes.verdicts import refuse
 
@@ -355,6 +356,9 @@ def _budget(marks: Marks, there: Objects) -> str:
 
 
 def _covers_others(budget: Budget, marks: Marks, deployments: Iterable[Deployment]) -> bool:
+    """Not by what a run has made of it, which has to be put back."""
+    if value_of(budget.meta.annotations, names.MINIMUM):
+        return False
     own = {name for _, name in marks.workloads}
     wanted = dict(budget.selector).items()
     return any(wanted <= dict(each.template_labels).items() for each in deployments if each.meta.name not in own)
