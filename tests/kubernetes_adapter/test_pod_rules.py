@@ -229,6 +229,7 @@ def test_one_thing_wrong(case: Case) -> None:
         ("dns://10.0.0.10/prices-left:80", "x", REFUSE, "PRICES=dns://10.0.0.10/prices-right:80"),
         ("https://prices-left:8443/", "x", REFUSE, "PRICES=https://prices-right:80/"),
         ("http://u:secret@prices-left/v1", "x", REFUSE, "let prices-right be the host in it: kubectl edit deploy"),
+        ("dns://u:secret@10.0.0.10/prices-left:80", "x", REFUSE, "let prices-right be the host in it: kubectl edit"),
         ("http://prices-left.secret", "x", REFUSE, "let prices-right be the host in it: kubectl edit deploy"),
         ("dns:///prices-right:80", "dns:///prices-left:80", None, ""),
         ("kubernetes:///prices-right.shop:80", "prices-left.shop.svc.cluster.local:80", None, ""),

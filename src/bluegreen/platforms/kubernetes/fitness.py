@@ -32,6 +32,7 @@ _OWN_POD = frozenset({"localhost", "127", "::1"})
 _RESOLVER = re.compile(r"(?:dns|passthrough|xds|kubernetes|k8s):(?://[^/]*/|(?=[a-z]))")
 """How a target of gRPC begins: ``dns:///prices:80``."""
 _ADDRESS = re.compile(
+    r"(?!(?s:.*)[^\w.:/-])"
     rf"(?P<before>(?:(?:https?|wss?|grpcs?|h2c|tcp)://|{_RESOLVER.pattern})?)[a-z0-9-]+"
     r"(?P<domain>\.(?P<namespace>[a-z0-9-]+)(?:\.svc(?:\.cluster\.local)?)?\.?)?(?::(?P<port>[0-9]{1,5}))?(?P<after>/?)"
 )
