@@ -21,7 +21,11 @@ if TYPE_CHECKING:
     from bluegreen.domain.image import ImageReference
     from bluegreen.domain.plan import Options, Plan
     from bluegreen.domain.snapshot import Snapshot
+    from bluegreen.domain.stack import Seconds
     from bluegreen.pipeline.tools import Tools
+
+PREFLIGHT_LIMIT: Seconds = 30.0
+"""Not one call but a dozen or more, one after the other: each may take a second and more where the platform is far."""
 
 
 def detect(tools: Tools, *, images: Mapping[str, ImageReference], options: Options, run: str, dry_run: bool) -> Plan:
@@ -52,7 +56,7 @@ def _noted(plan: Plan, moved: Drift | None) -> Plan:
 
 def _heed(tools: Tools, plan: Plan, snapshot: Snapshot) -> None:
     findings = [
-        *tools.platform.preflight(plan, until=tools.limit()),
+        *tools.platform.preflight(plan, until=tools.limit(PREFLIGHT_LIMIT)),
         *_unrunnable(tools),
         *tools.metrics.foresee(snapshot, until=tools.limit()),
     ]
