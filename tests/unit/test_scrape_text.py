@@ -72,7 +72,7 @@ def test_series_that_are_declared_only_are_counts_of_nothing_yet() -> None:
         ("<html>busy</html>", "not in Prometheus text format"),
         ('hits_total{status="200" 4\n', "not in Prometheus text format"),
         ('hits_total{status="200"} many\n', "not in Prometheus text format"),
-        ('hits_total{status="200"} 4\n' * 2, "one series of hits_total twice"),
+        ('hits_total{status="200"} 4\n' * 2, "the metrics have one series of hits_total twice"),
         ("\x1b[31m\n", "not in Prometheus text format"),
     ],
 )
@@ -92,7 +92,7 @@ def test_answers_that_cannot_be_told(page: str, why: str) -> None:
         ('took_ms_bucket{le="NaN"} 3\n', "not a number"),
         ('took_ms_bucket{le="wide"} 3\n', "without an upper edge"),
         ("took_ms_bucket 3\n", "without an upper edge"),
-        ('took_ms_bucket{le="+Inf"} 3\n' * 2, "one series of took_ms_bucket twice"),
+        ('took_ms_bucket{le="+Inf"} 3\n' * 2, "the metrics have one series of took_ms_bucket twice"),
         (
             '# TYPE took_ms summary\ntook_ms{quantile="0.95"} 80\ntook_ms_count 6\n',
             "has no buckets: it is no histogram",

@@ -44,7 +44,7 @@ class Series:
 def _once(name: str, samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
     """One series twice, as where two pages were put together, would be counted twice."""
     if len({frozenset(sample.labels.items()) for sample in samples}) < len(samples):
-        raise Unreadable(f"its metrics have one series of {name} twice")
+        raise Unreadable(f"the metrics have one series of {name} twice")
     return samples
 
 
