@@ -38,7 +38,8 @@ class Patience:
     def __init__(self, clock: Clock) -> None:
         """Notices nothing yet."""
         self._clock = clock
-        self._limits: set[asyncio.Timeout] = set()
+        self._limits: dict[asyncio.Timeout, float] = {}
+        """Each with the loop's time at which it began."""
         self._due = 0.0
         self._beat: asyncio.TimerHandle | None = None
         self.standstills: list[Standstill] = []
@@ -57,15 +58,15 @@ class Patience:
     async def limit(self, seconds: Seconds) -> AsyncIterator[None]:
         """Raises TimeoutError when the block takes longer than ``seconds`` of those that the generator saw."""
         async with asyncio.timeout(seconds) as limit:
-            self._limits.add(limit)
+            self._limits[limit] = asyncio.get_running_loop().time()
             try:
                 yield
             finally:
-                self._limits.discard(limit)
+                del self._limits[limit]
 
     def _next(self) -> None:
-        # A plain call, not a task: of what is due when the loop goes on it comes before every limit that ran out
-        # meanwhile, and so in time to move it.
+        # A plain call, not a task: of what is due when the loop goes on it comes before every limit that ran out after
+        # it was due, and so in time to move it. The beat before that is not told apart from time that was seen.
         loop = asyncio.get_running_loop()
         self._due = loop.time() + _BEAT
         self._beat = loop.call_at(self._due, self._look)
@@ -78,7 +79,9 @@ class Patience:
         self._next()
 
     def _move(self, seconds: Seconds) -> None:
-        for limit in self._limits:
+        """Each limit, but none by more than its own age: one may have begun since, ahead of the beat that tells."""
+        now = asyncio.get_running_loop().time()
+        for limit, began in self._limits.items():
             when = limit.when()
             if when is not None and not limit.expired():
-                limit.reschedule(when + seconds)
+                limit.reschedule(when + min(seconds, now - began))
