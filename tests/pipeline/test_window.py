@@ -389,6 +389,16 @@ def test_what_processes_that_answer_in_turn_have_counted_is_counted_once(rate: f
     assert "each look reads one: not all is counted" in rehearsal.last_run().ended.why  # type: ignore[union-attr]
 
 
+def test_processes_that_answer_in_turn_are_not_waited_for_at_the_end() -> None:
+    """They are no hiccup: five seconds later there are as many."""
+
+    def judged_at(behaviour: Behaviour) -> float:
+        entries = run(behaviour, Options(validation_time=8.0)).last_run().entries
+        return next(entry.at for entry in entries if isinstance(entry.body, Judged))
+
+    assert judged_at(Behaviour(workers=2)) == judged_at(Behaviour())
+
+
 def test_errors_that_were_counted_of_some_processes_still_count() -> None:
     assert run(Behaviour(workers=2, errors=0.05)).routes == (BLUE, BLUE)
 

@@ -128,8 +128,8 @@ class _Watch:
             self._tell(window, end=end)
 
     def _misses(self, now: Reading) -> bool:
-        """Whether something of the new slot cannot be read that could be at the start."""
-        known = {gap.pod for gap in self._switched.before.gaps}
+        """Whether something of the new slot cannot be read that could be at the start, and may be again."""
+        known = {gap.pod for gap in self._switched.before.gaps} | self.course.several
         return any(gap.slot is self._plan.target and gap.pod not in known for gap in now.gaps)
 
     def _look(self, *, until: Instant) -> Window | None:
