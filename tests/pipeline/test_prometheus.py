@@ -381,3 +381,13 @@ def test_a_new_version_whose_processes_are_scraped_in_turn_is_not_proven() -> No
     assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
     assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
     assert "of which each look reads one" in why(rehearsal)
+
+
+@pytest.mark.parametrize("interval", [15.0, 30.0, 60.0])
+@pytest.mark.parametrize("window", [30.0, 120.0])
+def test_a_process_that_is_scraped_for_the_first_time_is_no_silence(interval: float, window: float) -> None:
+    """Nobody knows what it had answered until then: users were there, and went back from a good version."""
+    rehearsal, _ = rehearse(interval=interval)
+    rehearsal.platform.behaviours["v2"] = Behaviour(workers=2)
+    assert rehearsal.deploy("v2", options=replace(WINDOW, validation_time=window)) is ExitCode.OK, why(rehearsal)
+    assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN

@@ -49,12 +49,14 @@ class _Quiet:
 def silent(window: Window) -> list[Finding]:
     """The services whose users have not come since the switch: they roll back at once.
 
-    Not those that another service of the stack calls: a version may ask them less on purpose.
+    Not those that another service of the stack calls: a version may ask them less on purpose. Nor those where another
+    process of a pod was read than at the switch: it counts from there, and nobody knows what it had answered before.
     """
+    others = {each.service for each in window.before.pods if each.process is not None and each.pod in window.restarted}
     return [
         _finding(window, quiet, Outcome.FAIL, "since the switch")
         for quiet in _since_the_switch(window)
-        if window.stack is None or quiet.service not in window.stack.needed
+        if quiet.service not in others and (window.stack is None or quiet.service not in window.stack.needed)
     ]
 
 
