@@ -391,3 +391,11 @@ def test_a_process_that_is_scraped_for_the_first_time_is_no_silence(interval: fl
     rehearsal.platform.behaviours["v2"] = Behaviour(workers=2)
     assert rehearsal.deploy("v2", options=replace(WINDOW, validation_time=window)) is ExitCode.OK, why(rehearsal)
     assert rehearsal.last_run().outcome is Outcome.NOT_PROVEN
+
+
+@pytest.mark.parametrize("interval", [1.0, 15.0, 60.0])
+def test_counters_that_come_with_the_first_request_prove_what_others_do(interval: float) -> None:
+    rehearsal, _ = rehearse(interval=interval)
+    rehearsal.platform.behaviours["v2"] = Behaviour(late_counters=True)
+    assert rehearsal.deploy("v2", options=WINDOW) is ExitCode.OK
+    assert rehearsal.last_run().outcome is Outcome.RELEASED, why(rehearsal)

@@ -103,7 +103,7 @@ class FakePrometheus:
             for labels, value in self._samples(found):
                 seen |= self._take(labels, found.pod, found.slot, value)
         for gap in reading.gaps:
-            seen |= self._take({"__name__": "up"}, gap.pod, gap.slot, 0.0)
+            seen |= self._take({"__name__": "up"}, gap.pod, gap.slot, 1.0 if gap.absent else 0.0)
         for key in self._series.keys() - seen:
             self._series[key].append((self._time(), None))  # a staleness marker
 
