@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.local, pytest.mark.slow, pytest.mark.soak]
 
 LIMIT = 120.0
 """Seconds in which an interrupted command has ended and put the idle slot in order, on a machine that is busy."""
+REPLICAS = 2
 SAFE = 7.5
 """Seconds after which a cancelled GitHub job gets a SIGTERM; users have to be safe by then."""
 KILLED = 2.5
@@ -68,11 +69,28 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 
 def place(stack: LocalStack) -> dict[str, Any]:
-    """Where users are, and what each slot holds and how much of it is ready."""
+    """Where users are, and what each slot holds; how much of it is ready, a busy machine's probes say (``warm``)."""
     status = stack.status()
     kept = {name: status[name] for name in ("serving", "split", "slots", "unfinished")}
     assert kept["split"] == "", status
+    for service in services(status):
+        del service["ready"], service["trouble"]
     return kept
+
+
+def services(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of both slots."""
+    return [service for slot in status["slots"] for service in slot["services"]]
+
+
+def warm(stack: LocalStack) -> bool:
+    """Whether all replicas of both slots are ready, within a busy machine's moment."""
+    deadline = time.monotonic() + LIMIT
+    while not all(service["ready"] == service["replicas"] == REPLICAS for service in services(stack.status())):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def unfinished(stack: LocalStack) -> object:
@@ -158,7 +176,7 @@ def next_deploy_works(stack: LocalStack) -> None:
     after = place(stack)
     assert after["serving"] != before
     assert after["unfinished"] is None
-    assert all(service["ready"] == service["replicas"] == 2 for slot in after["slots"] for service in slot["services"])
+    assert warm(stack), stack.status()
 
 
 def version_for(stack: LocalStack, phase: str) -> str:
@@ -179,6 +197,7 @@ def test_interrupted_in_each_phase(phase: str, number: signal.Signals, shared: L
     assert "is warm with what it held before" in deploy.summary["way_back"]
     assert f"interrupted by {number.name}" in " ".join(deploy.summary["details"])
     assert place(shared) == before
+    assert warm(shared), shared.status()
 
 
 @pytest.mark.parametrize("phase", ["deploy", "observe"])
@@ -254,6 +273,7 @@ def test_its_terminal_is_closed(shared: LocalStack) -> None:
         process.kill()
         process.wait()
     assert place(shared) == before
+    assert warm(shared), shared.status()
     assert "interrupted by SIGHUP" in shared.must("show").out
     next_deploy_works(shared)
 
