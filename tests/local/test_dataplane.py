@@ -187,6 +187,29 @@ def test_when_one_of_two_replicas_dies_its_twin_takes_all(envoy: Stage) -> None:
     assert envoy.counters(BLUE).requests == before
 
 
+TIMES = 15
+"""By chance, one in five would have been sent to the other slot."""
+
+
+def test_a_busy_twin_takes_the_first_requests_after_a_death_too() -> None:
+    """The dead one has the fewest requests of all, so the balancing prefers it."""
+    for _ in range(TIMES):
+        with stage() as envoy, ThreadPoolExecutor(6) as pool:
+            dead, twin = envoy.replicas[GREEN]
+            envoy.plane.set_endpoints(SERVICE, GREEN, [twin.port])
+            envoy.wait_healthy(GREEN, 1)
+            envoy.switch(BLUE)
+            envoy.switch(GREEN, fallback=BLUE)
+            under_way = [pool.submit(ask, envoy.public, "/hold", timeout=60) for _ in range(6)]
+            assert all(twin.held.acquire(timeout=30) for _ in under_way)
+            envoy.plane.set_endpoints(SERVICE, GREEN, [dead.port, twin.port])
+            envoy.wait_healthy(GREEN, 2)
+            dead.die()
+            assert {ask(envoy.public).slot for _ in range(4)} == {GREEN}
+            twin.let_go()
+            assert {each.result().slot for each in under_way} == {GREEN}
+
+
 def test_half_a_second_in_which_a_slot_accepts_nobody_sends_nobody_to_the_old_one(envoy: Stage) -> None:
     envoy.switch(BLUE)
     envoy.switch(GREEN, fallback=BLUE)
