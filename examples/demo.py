@@ -155,7 +155,7 @@ def _result(counts: Counts, steps: Sequence[Step], codes: Sequence[int], reports
 def lost_lines(counts: Counts) -> list[str]:
     """Of what causes requests failed, the first of them, and whether it may have been the machine."""
     causes = ", ".join(f"{number} {cause}" for cause, number in counts.document["causes"].get("failed", {}).items())
-    rows = [row for row in counts.document["not_ok"] if row["column"] == "failed"]
+    rows = counts.lost
     lines = [f"failed: {causes}; the first of them, in seconds since the load began:"]
     for row in rows[:FIRST]:
         due, sent, end = (row[moment]["ms"] / 1000 for moment in ("due", "sent", "end"))

@@ -119,6 +119,18 @@ class Commands:
         found: dict[str, Any] = self.must("status", output="json").events[-1]
         return found
 
+    def standing(self) -> dict[str, Any]:
+        """The same, but for what probes find of a replica at the moment: on a busy machine one may fail."""
+        status = self.status()
+        for service in services(status):
+            del service["ready"], service["trouble"]
+        return status
+
+
+def services(status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Those of both slots, of what ``status`` says."""
+    return [service for slot in status["slots"] for service in slot["services"]]
+
 
 class LocalStack(Commands):
     """Alfred on this machine, in ``folder``."""
@@ -317,6 +329,11 @@ class Counts:
         found: Sequence[Mapping[str, Any]] = self.document["spans"]
         return found
 
+    @property
+    def lost(self) -> list[Mapping[str, Any]]:
+        """The requests that failed, one by one."""
+        return [row for row in self.document["not_ok"] if row["column"] == "failed"]
+
     def versions(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Each slot and version that answered, in the order of their first answers."""
         rows = sorted(self.document["answers"], key=lambda row: row["first"]["ms"])
@@ -328,7 +345,7 @@ class Counts:
 
         Of these the first is all that a list of failed tests shows.
         """
-        rows = [row for row in self.document["not_ok"] if row["column"] == "failed"]
+        rows = self.lost
         kinds = Counter(f"{row['kind']} {row['cause']}" for row in rows)
         lines = [f"{self.failed} of {self.requests} failed: " + ", ".join(f"{n} {kind}" for kind, n in kinds.items())]
         lines += [f"{table}: {json.dumps(self.document[table])}" for table in ("columns", "causes")]

@@ -10,6 +10,7 @@ from testbed.start import need_tools
 from tests.docs.kit import ROOT, Reader, commands
 from tests.docs.register import ON_A_CLUSTER
 from tests.kubernetes.kit import shares_the_cluster
+from tests.testbed.helpers import gone
 
 from cluster_harness import ClusterStack
 
@@ -45,11 +46,6 @@ def reader(cluster: Cluster, tmp_path: Path) -> Iterator[Reader]:
         reader.close()
         stack.remove()
         gone(cluster)
-
-
-def gone(cluster: Cluster) -> None:
-    """Other suites have a namespace of this name as well; one on its way out takes nothing new."""
-    cluster.kubectl("wait", "--for=delete", "namespace/alfred", "--timeout=110s")
 
 
 @pytest.mark.parametrize("page", ON_A_CLUSTER)

@@ -62,13 +62,10 @@ def standing_still(told: Told) -> Iterator[None]:
 
 def place(stack: ClusterStack) -> dict[str, Any]:
     """Where users are, and what each slot holds, as ``status`` says it; ``whole`` waits until all of it is ready."""
-    status = stack.status()
+    status = stack.standing()
     kept = {name: status[name] for name in ("serving", "split", "slots", "unfinished")}
     assert kept["split"] == "", status
     assert kept["serving"] == stack.selector(), status
-    for slot in kept["slots"]:
-        for service in slot["services"]:
-            del service["ready"], service["trouble"]
     return kept
 
 

@@ -67,18 +67,9 @@ def told_to_programs(done: Done, *, code: int, error: str, mend: str = "") -> No
     assert re.search(mend, last["mend"]), last
 
 
-def state(stack: LocalStack) -> dict[str, Any]:
-    """What ``status`` says, but for what the probes of a busy machine find of a replica at that moment."""
-    status = stack.status()
-    for slot in status["slots"]:
-        for service in slot["services"]:
-            del service["ready"], service["trouble"]
-    return status
-
-
 def picture(stack: LocalStack) -> tuple[dict[str, Any], list[dict[str, Any]], set[Path]]:
     """All that a refused command must leave alone: what serves, the journal, the images."""
-    return state(stack), stack.must("history", output="json").events, set(stack.images.rglob("*"))
+    return stack.standing(), stack.must("history", output="json").events, set(stack.images.rglob("*"))
 
 
 def refuse(stack: LocalStack, *words: str, code: int = 2, error: str, mend: str = "") -> None:
@@ -692,12 +683,12 @@ def small(tmp_path: Path) -> Iterator[FullDiskStack]:
 
 
 def test_a_full_disk_stops_a_release_before_anything_is_written(small: FullDiskStack) -> None:
-    before = state(small)
+    before = small.standing()
     small.fill()
     error = r"cannot be written: the disk is full|there is no room for a release"
     told(small.run(*V2), code=6, error=error, mend="make room")
     told_to_programs(small.run(*V2, output="json"), code=6, error=error, mend="make room")
-    assert state(small) == before
+    assert small.standing() == before
     assert small.must("history", output="json").events == []
     small.make_room()
     small.deploy("v2", "--validation-time", "0")
@@ -731,16 +722,16 @@ def test_a_full_disk_does_not_hinder_a_rollback(small: FullDiskStack) -> None:
 
 def test_a_journal_that_cannot_be_read_hides_nothing_but_itself(shared: LocalStack) -> None:
     """An entry of another version: where users are is to be seen, and a slot that is named can be gone to."""
-    before = state(shared)
+    before = shared.standing()
     with contextlib.closing(sqlite3.connect(shared.state / "state.db")) as database:
         with database:
             database.execute("INSERT INTO entries (run, kind, entry) VALUES ('r-tomorrow', 'began', '{}')")
         try:
-            status = state(shared)
+            status = shared.standing()
             told(shared.run("rollback"), code=6, error="r-tomorrow", mend="name the slot, .* --to SLOT")
         finally:
             with database:
                 database.execute("DELETE FROM entries WHERE run = 'r-tomorrow'")
     assert "r-tomorrow" in status["unread"], status
     assert (status["serving"], status["slots"]) == (before["serving"], before["slots"])
-    assert state(shared) == before
+    assert shared.standing() == before

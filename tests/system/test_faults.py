@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import psutil
 import pytest
 
-from harness import SETTLE, Counts, Rates
+from harness import SETTLE, Counts, Rates, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,9 +70,7 @@ def replicas(stack: LocalStack, slot: str, service: str = "gateway") -> list[int
 
 
 def all_ready(stack: LocalStack) -> bool:
-    return all(
-        service["ready"] == service["replicas"] for slot in stack.status()["slots"] for service in slot["services"]
-    )
+    return all(service["ready"] == service["replicas"] for service in services(stack.status()))
 
 
 def answered(users: str) -> bool:

@@ -23,7 +23,7 @@ from bluegreen.domain.stack import Slot
 from bluegreen.platforms.local.journal import LocalJournal
 from bluegreen.platforms.local.layout import Layout
 from bluegreen.platforms.local.store import open_store
-from harness import LocalStack, images_of
+from harness import LocalStack, images_of, services
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,17 +70,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
 
 def place(stack: LocalStack) -> dict[str, Any]:
     """Where users are, and what each slot holds; how much of it is ready, a busy machine's probes say (``warm``)."""
-    status = stack.status()
+    status = stack.standing()
     kept = {name: status[name] for name in ("serving", "split", "slots", "unfinished")}
     assert kept["split"] == "", status
-    for service in services(status):
-        del service["ready"], service["trouble"]
     return kept
-
-
-def services(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those of both slots."""
-    return [service for slot in status["slots"] for service in slot["services"]]
 
 
 def warm(stack: LocalStack) -> bool:
@@ -166,7 +159,7 @@ def deploying(stack: LocalStack, tag: str, *words: str) -> Iterator[Deploy]:
 
 def idle_tag(stack: LocalStack) -> str:
     """A good version that no slot holds."""
-    held = {service["image"].rpartition(":")[2] for slot in stack.status()["slots"] for service in slot["services"]}
+    held = {service["image"].rpartition(":")[2] for service in services(stack.status())}
     return next(tag for tag in ("v2", "v3", "v4") if tag not in held)
 
 

@@ -51,6 +51,11 @@ def eventually(look: Callable[[], T], *, what: str, limit: float = 60) -> T:
         pytest.fail(str(error))
 
 
+def gone(cluster: Cluster) -> None:
+    """Wait until there is no namespace `alfred`: several suites have one, and one on its way out takes nothing new."""
+    cluster.kubectl("wait", "--for=delete", "namespace/alfred", "--timeout=110s")
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """What the tests need to know of a pod."""

@@ -17,7 +17,7 @@ from string import Template
 import pytest
 from testbed.cluster import Cluster
 from testbed.pythonimage import PythonProgram, build
-from tests.testbed.helpers import HERE, eventually, fetch, pods, tell
+from tests.testbed.helpers import HERE, eventually, fetch, gone, pods, tell
 
 pytestmark = pytest.mark.cluster
 
@@ -99,11 +99,6 @@ def started(cluster: Cluster, archives: list[Path]) -> Iterator[None]:
     tell(f"from images to answers: {time.monotonic() - began:.1f} s")  # 6 to 8 s on a quiet machine (docs/testbed.md)
     yield
     cluster.kubectl("delete", "namespace", "alfred", "--wait=false")
-
-
-def gone(cluster: Cluster) -> None:
-    """Other suites have a namespace of this name as well; one on its way out takes nothing new."""
-    cluster.kubectl("wait", "--for=delete", "namespace/alfred", "--timeout=110s")
 
 
 def test_two_slots_of_two_pods_each_serve_on_both_nodes(cluster: Cluster, started: None) -> None:
